@@ -1,0 +1,118 @@
+"""The life cycle of a job as one explicit table.
+
+    queued -> submitted -> running -> succeeded | failed | cancelled
+                  \\-> unknown (site unreachable) -> back, or lost -> queued (next attempt)
+
+`TRANSITIONS` is the whole truth: what is not in it cannot happen. `submitted` means that the
+placement is in the store and the engine was or will be asked; `running` that the site was
+seen running it.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Final
+
+from tieline.model.errors import ConflictError
+
+
+class Status(IntEnum):
+    """Where a job is. The numbers are stored; never reuse one."""
+
+    QUEUED = 0
+    SUBMITTED = 1
+    RUNNING = 2
+    CANCELLING = 3
+    UNKNOWN = 4
+    LOST = 5
+    SUCCEEDED = 6
+    FAILED = 7
+    CANCELLED = 8
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can happen to the job."""
+        return self >= Status.SUCCEEDED
+
+    @property
+    def holds_accelerators(self) -> bool:
+        """Whether an attempt may be alive at a site."""
+        return Status.SUBMITTED <= self <= Status.UNKNOWN
+
+
+class Event(IntEnum):
+    """What can happen to a job."""
+
+    PLACED = 0
+    """The scheduler chose a pool; a new attempt begins."""
+    STARTED = 1
+    """The site was seen running it."""
+    SUCCEEDED = 2
+    """It ended with exit code 0."""
+    FAILED = 3
+    """It ended with another exit code, or ran into its time limit."""
+    STOPPED = 4
+    """The site ended it because it was asked to."""
+    CANCEL = 5
+    """A user asked for its end."""
+    REFUSED = 6
+    """The engine will never run this order; nothing has run."""
+    SILENCE = 7
+    """The site does not answer, or does not know the run it acknowledged."""
+    FENCED = 8
+    """The attempt is known to have stopped without a result."""
+    REQUEUED = 9
+    """The rules allow another attempt."""
+
+
+_S, _E = Status, Event
+
+TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
+    (_S.QUEUED, _E.PLACED): _S.SUBMITTED,
+    (_S.QUEUED, _E.CANCEL): _S.CANCELLED,
+    (_S.SUBMITTED, _E.STARTED): _S.RUNNING,
+    (_S.SUBMITTED, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.SUBMITTED, _E.FAILED): _S.FAILED,
+    (_S.SUBMITTED, _E.STOPPED): _S.CANCELLED,
+    (_S.SUBMITTED, _E.CANCEL): _S.CANCELLING,
+    (_S.SUBMITTED, _E.REFUSED): _S.FAILED,
+    (_S.SUBMITTED, _E.SILENCE): _S.UNKNOWN,
+    (_S.SUBMITTED, _E.FENCED): _S.LOST,
+    (_S.RUNNING, _E.STARTED): _S.RUNNING,
+    (_S.RUNNING, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.RUNNING, _E.FAILED): _S.FAILED,
+    (_S.RUNNING, _E.STOPPED): _S.CANCELLED,
+    (_S.RUNNING, _E.CANCEL): _S.CANCELLING,
+    (_S.RUNNING, _E.SILENCE): _S.UNKNOWN,
+    (_S.RUNNING, _E.FENCED): _S.LOST,
+    (_S.CANCELLING, _E.STARTED): _S.CANCELLING,
+    (_S.CANCELLING, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.CANCELLING, _E.FAILED): _S.FAILED,
+    (_S.CANCELLING, _E.STOPPED): _S.CANCELLED,
+    (_S.CANCELLING, _E.CANCEL): _S.CANCELLING,
+    (_S.CANCELLING, _E.REFUSED): _S.CANCELLED,
+    (_S.CANCELLING, _E.SILENCE): _S.CANCELLING,
+    (_S.CANCELLING, _E.FENCED): _S.CANCELLED,
+    (_S.UNKNOWN, _E.STARTED): _S.RUNNING,
+    (_S.UNKNOWN, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.UNKNOWN, _E.FAILED): _S.FAILED,
+    (_S.UNKNOWN, _E.STOPPED): _S.CANCELLED,
+    (_S.UNKNOWN, _E.CANCEL): _S.CANCELLING,
+    (_S.UNKNOWN, _E.SILENCE): _S.UNKNOWN,
+    (_S.UNKNOWN, _E.FENCED): _S.LOST,
+    (_S.LOST, _E.REQUEUED): _S.QUEUED,
+    (_S.LOST, _E.CANCEL): _S.CANCELLED,
+}
+
+
+def advance(status: Status, event: Event) -> Status:
+    """Give the status after the event.
+
+    Raises
+    ------
+    ConflictError
+        The event cannot happen in this status.
+    """
+    after = TRANSITIONS.get((status, event))
+    if after is None:
+        raise ConflictError(f"a {status.name.lower()} job cannot be {event.name.lower()}")
+    return after

@@ -1,0 +1,246 @@
+"""The ports: what the control loop asks of an engine, a store and a clock.
+
+Ports belong to the inside and speak in domain verbs. The contract stands in the docstrings;
+one contract suite per port (`tests/contract`) runs over every implementation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from tieline.control.lifecycle import Event, Status
+from tieline.model.job import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """One attempt at a job, as handed to an engine."""
+
+    token: str
+    """`JOB.ATTEMPT`: the identity of the attempt, claimed by the wrapper before it starts."""
+    job_id: str
+    tenant: str
+    pool: str
+    """Pool id at the engine's site."""
+    count: int
+    command: str
+    """Shell command for the stack of the pool."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    time_limit_s: float | None = None
+
+
+class RunPhase(StrEnum):
+    """How far a run has come at its site."""
+
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """Ended because `cancel` was called."""
+    VANISHED = "vanished"
+    """Claimed, but its wrapper is gone without an exit record; it will not come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a site knows about one token."""
+
+    token: str
+    phase: RunPhase
+    started_at: float | None = None
+    """UTC epoch [s]; set from `running` on."""
+    ended_at: float | None = None
+    exit_code: int | None = None
+    detail: str = ""
+    """Plain words where the exit code is not enough, such as `time limit of 30 s`."""
+
+
+class Engine(Protocol):
+    """Runs attempts at one site.
+
+    Calls may block up to the engine's own time-out, never longer. Any of them raises
+    `EngineUnavailable` when the site does not answer: then nothing is known, and the same
+    call may be made again.
+    """
+
+    def submit(self, order: RunOrder) -> None:
+        """Make sure the order runs, once.
+
+        Idempotent by token: a second call with a known token does nothing, whatever became
+        of the first run. The acknowledgement is provisional until `observe` shows the token.
+
+        Raises
+        ------
+        OrderRefused
+            The site will never run it; nothing has run.
+        EngineUnavailable
+            Whether it took effect is unknown; ask `observe` before asking again.
+        """
+
+    def observe(self) -> Mapping[str, RunReport]:
+        """Give a report for every token the site knows and that is not forgotten, by token.
+
+        A token that was acknowledged and is absent here was never started and never will
+        be without another `submit`.
+        """
+
+    def capacity(self) -> Mapping[str, int]:
+        """Give the accelerators that work now, by pool id, used ones included."""
+
+    def cancel(self, token: str) -> None:
+        """Ask for the end of a run, its whole process group, and return without waiting.
+
+        Idempotent; an unknown or ended token is no error. A cancelled token never starts.
+        """
+
+    def log(self, token: str, offset: int = 0, limit: int = 1 << 16) -> bytes:
+        """Give at most `limit` bytes of the run's output from `offset` on; empty when none."""
+
+    def forget(self, tokens: Sequence[str]) -> None:
+        """Drop the records of ended runs whose result is in the store. Idempotent."""
+
+    def close(self) -> None:
+        """Release what the engine holds here. Runs go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One job as stored."""
+
+    id: str
+    seq: int
+    """Order of acknowledgement, ascending, never reused."""
+    spec: JobSpec
+    status: Status
+    submitted_at: float
+    version: int
+    """Grows by one with every transition."""
+    attempt: int = 0
+    """0 before the first placement."""
+    pool: str | None = None
+    placed_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    detail: str = ""
+
+    @property
+    def token(self) -> str:
+        """Identity of the present attempt."""
+        return f"{self.id}.{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a job's life to be written: the event and what it brings."""
+
+    job_id: str
+    version: int
+    """The version the decision saw; the store refuses the change when it has moved on."""
+    event: Event
+    at: float
+    pool: str | None = None
+    """With `PLACED`."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One line of the append-only event log."""
+
+    seq: int
+    at: float
+    job_id: str
+    event: str
+    """`submitted`, `cancel-requested`, or the name of a life-cycle event in lower case."""
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What users asked for since a position in the event log."""
+
+    position: int
+    """Pass it to the next call."""
+    submitted: tuple[JobRecord, ...]
+    cancel: tuple[str, ...]
+    """Job ids whose end was asked for, in the order asked."""
+
+
+class Store(Protocol):
+    """Keeps jobs and the event log. Every call is one durable transaction, or nothing."""
+
+    def add_jobs(
+        self, specs: Sequence[JobSpec], *, now: float, key: str | None = None
+    ) -> list[JobRecord]:
+        """Store jobs as queued and give them, in order; they survive a crash from here on.
+
+        Idempotent by `key`: a second call with the same key gives the first call's jobs.
+        """
+
+    def request_cancel(self, job_id: str, *, now: float) -> JobRecord:
+        """Note that a user wants the job's end. Idempotent; an ended job stays as it is.
+
+        Raises
+        ------
+        NotFoundError
+            No such job.
+        """
+
+    def news(self, position: int) -> News:
+        """Give submissions and cancel requests after `position`, in order; 0 is the start."""
+
+    def open_jobs(self) -> tuple[int, list[JobRecord]]:
+        """Give the log position and every job that has not ended, by `seq`, in one snapshot.
+
+        Jobs with a pending cancel request are among them; the request is in `pending_cancels`.
+        """
+
+    def pending_cancels(self) -> list[str]:
+        """Give the ids of jobs whose end was asked for and that have not ended."""
+
+    def record(self, changes: Sequence[Change]) -> list[JobRecord]:
+        """Apply all changes through the life-cycle table, or none; give the new records.
+
+        Raises
+        ------
+        ConflictError
+            A version has moved on, or the table does not allow an event.
+        """
+
+    def job(self, job_id: str) -> JobRecord:
+        """Give one job.
+
+        Raises
+        ------
+        NotFoundError
+            No such job.
+        """
+
+    def jobs(
+        self,
+        *,
+        status: Sequence[Status] = (),
+        tenant: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[JobRecord]:
+        """Give at most `limit` jobs, newest first, with `seq` below `before` where given."""
+
+    def events(self, job_id: str | None = None, *, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        """Give events in order, of one job or of all."""
+
+    def close(self) -> None:
+        """Release files and connections. Idempotent."""
+
+
+class Clock(Protocol):
+    """Tells the time; the only one inside is the argument `now`."""
+
+    def now(self) -> float:
+        """UTC epoch [s]."""

@@ -1,0 +1,77 @@
+"""What a user submits, and the part of it that decides where it can run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tieline.model.workload import Workload
+
+#: Run time assumed for a job without an estimate [s]; shown as `assumed`. One hour lies
+#: between the median (minutes) and the mean (hours) of the Philly and Helios traces.
+DEFAULT_ESTIMATE_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One job as submitted: a gang of `count` equal accelerators that starts and ends together."""
+
+    tenant: str
+    workload: Workload
+    count: int
+    commands: Mapping[str, str]
+    """Shell command per software stack it is built for."""
+    name: str = ""
+    memory_bytes: float = 0.0
+    """Memory it needs on each accelerator; 0 means any."""
+    datasets: tuple[str, ...] = ()
+    sensitivity: str = "open"
+    residency: frozenset[str] = frozenset()
+    """Regions it may run in; empty means anywhere."""
+    estimate_s: float | None = None
+    """Run time on `estimate_on`, without staging; None when unknown."""
+    estimate_on: str | None = None
+    """Accelerator the estimate holds for; None means the reference (H200 SXM)."""
+    time_limit_s: float | None = None
+    """Wall time after which the engine ends it; None means no limit."""
+    priority: int = 0
+    deadline_s: float | None = None
+    """UTC epoch by which it should end."""
+    preemptible: bool = False
+    idempotent: bool = False
+    """Whether a second run does no harm, even at the same time as the first."""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """All of a job that decides where it can run and how fast: equal kinds share one row.
+
+    Jobs of one kind differ only in size (run time), age and identity, so filters and rates
+    are worked out once per kind instead of once per job.
+    """
+
+    tenant: str
+    workload: Workload
+    count: int
+    stacks: frozenset[str] = frozenset()
+    """Stacks it is built for; empty means it runs on any."""
+    memory_bytes: float = 0.0
+    datasets: tuple[str, ...] = ()
+    sensitivity: str = "open"
+    residency: frozenset[str] = frozenset()
+    priority: int = 0
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> "JobKind":
+        """Give the kind of a submitted job."""
+        return cls(
+            tenant=spec.tenant,
+            workload=spec.workload,
+            count=spec.count,
+            stacks=frozenset(spec.commands),
+            memory_bytes=spec.memory_bytes,
+            datasets=spec.datasets,
+            sensitivity=spec.sensitivity,
+            residency=spec.residency,
+            priority=spec.priority,
+        )
