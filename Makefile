@@ -1,0 +1,40 @@
+# One entry per task. Each sets up what it needs; a second run spends no time on that.
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint bench format lock
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Build .venv, so that .venv/bin/tieline works
+	@scripts/setup.sh
+
+demo: setup ## Join three centres on this machine and run real jobs on them
+	@$(BIN)/tieline demo
+
+# Lint goes first: it is quick, and the last line is then the summary of the tests.
+test: lint ## Run the checks and every test
+	$(BIN)/pytest -n 2 --dist worksteal
+
+lint: setup ## Check style, types, layers and dependencies
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry src
+	$(BIN)/mypy
+
+bench: setup ## Measure speed and memory
+	$(BIN)/python benchmarks/all.py
+
+format: setup ## Mend what the tools can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Keeps the versions it has; `make lock UPGRADE=--upgrade` takes the newest allowed ones.
+# One set of versions for every Python: results do not depend on which one runs them.
+lock: ## Write requirements.lock anew from pyproject.toml
+	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && \
+	python3 -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv==0.13.9 && \
+	"$$tools/bin/uv" pip compile pyproject.toml --group dev --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE) \
+		--output-file requirements.lock
