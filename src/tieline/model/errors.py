@@ -4,6 +4,7 @@
     ├── InputError          wrong input: exit code 2, HTTP 422
     ├── NotFoundError       no such job, site, accelerator: HTTP 404
     ├── ConflictError       the state does not allow it: HTTP 409
+    ├── StoreUnavailable    locked or out of space; nothing was written: HTTP 503
     └── EngineError
         ├── EngineUnavailable   try again later; nothing is known about the site now
         └── OrderRefused        the site will never run this order
@@ -34,6 +35,12 @@ class ConflictError(TielineError):
     """The thing exists, but its present state does not allow the request."""
 
     code = "conflict"
+
+
+class StoreUnavailable(TielineError):  # noqa: N818 - a condition, not a fault of ours
+    """The store cannot be read or written now; nothing was, and the call may be made again."""
+
+    code = "store-unavailable"
 
 
 class EngineError(TielineError):

@@ -1,0 +1,77 @@
+"""The tables, as they are at revision `REVISION`.
+
+    jobs          what was submitted (never changes) and where the job is now
+    events        the append-only log: seq 1, 2, 3, ... without gaps, in order of commit
+    submissions   idempotency key -> the run of jobs it gave
+
+`jobs` holds what replaying `events` through the life-cycle table gives; both are written in
+one transaction. A later migration can add a hash chain to `events`: rows are dense, ordered
+and immutable, and there is one writer at a time.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+#: Newest migration; `tests/unit/test_migrations.py` holds it and the tables to the scripts.
+REVISION: Final = "0001"
+
+#: Not Alembic's default name, so that another program's database is told apart.
+VERSION_TABLE: Final = "tieline_schema"
+
+METADATA: Final = MetaData()
+
+# SQLite takes only INTEGER, which has 64 bits there, as its row id.
+_SEQ: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+JOBS: Final = Table(
+    "jobs",
+    METADATA,
+    Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    Column("spec", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("submitted_at", Double, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("pool", Text),
+    Column("placed_at", Double),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("exit_code", Integer),
+    Column("detail", Text, nullable=False),
+    # The log position of the first request; null when nobody asked.
+    Column("cancel_requested", BigInteger),
+    Index("jobs_by_status", "status", "seq"),
+    Index("jobs_by_tenant", "tenant", "seq"),
+)
+
+EVENTS: Final = Table(
+    "events",
+    METADATA,
+    Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("job", BigInteger, ForeignKey("jobs.seq"), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Index("events_by_job", "job", "seq"),
+)
+
+SUBMISSIONS: Final = Table(
+    "submissions",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("first_job", BigInteger, ForeignKey("jobs.seq"), nullable=False),
+    Column("jobs", Integer, nullable=False),
+)
