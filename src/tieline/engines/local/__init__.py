@@ -1,0 +1,5 @@
+"""The engine that runs jobs as processes of this machine."""
+
+from tieline.engines.local.engine import LocalEngine
+
+__all__ = ["LocalEngine"]

@@ -1,0 +1,1 @@
+"""The wrapper that sees one run through, and the run directory it shares with an engine."""

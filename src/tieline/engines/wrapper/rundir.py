@@ -1,0 +1,197 @@
+"""A run directory as engines see it.
+
+The engine writes `order.json` and `cancel`, the wrapper all the rest. The user's command runs
+under the same account and can reach these files too, so they are read with distrust: nothing
+in them makes a reader fail, wait or follow a link.
+"""
+
+import errno
+import json
+import math
+import os
+import signal
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final
+
+from tieline.control.ports import RunPhase, RunReport
+from tieline.engines.wrapper import wrapper
+
+#: Phases after which nothing more can happen to a run.
+ENDED_PHASES: Final = frozenset(
+    {RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.STOPPED, RunPhase.VANISHED}
+)
+
+_MAX_RECORD_BYTES: Final = 1 << 16
+_MAX_DETAIL: Final = 1000
+_MARK: Final = b"TIELINE_RUN="
+
+
+class RunDirectory:
+    """One run: whether it is alive, what became of it, its output."""
+
+    def __init__(self, path: Path) -> None:
+        """Look at the run in the directory, which need not exist."""
+        self.path = path
+
+    @contextmanager
+    def lock(self) -> Iterator[int | None]:
+        """Make the directory and hold the run's lock; None when something of it is alive.
+
+        A wrapper that inherits the file descriptor goes on holding the lock.
+        """
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(self.path / wrapper.LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            yield fd if wrapper.try_lock(fd) else None
+        finally:
+            os.close(fd)
+
+    def may_start(self) -> bool:
+        """Tell whether the command has certainly not run and is not to be held back."""
+        files = (wrapper.CLAIM, wrapper.ENDED, wrapper.CANCEL)
+        return not any(os.path.lexists(self.path / name) for name in files)
+
+    def write_order(self, order: Mapping[str, object]) -> None:
+        """Write what the wrapper is to run."""
+        wrapper.write_json(str(self.path / wrapper.ORDER), order)
+
+    def report(self, token: str) -> RunReport | None:
+        """Give what is known of the run; None when it was never started and never will be."""
+        # Look at the lock first: it is freed only after the end record is written.
+        alive = self._is_alive()
+        ended = self._record(wrapper.ENDED)
+        if ended is not None:
+            return _ended_report(token, ended)
+        started = self._record(wrapper.STARTED)
+        started_at = _number(started, "at")
+        if alive:
+            phase = RunPhase.ACCEPTED if started is None else RunPhase.RUNNING
+            return RunReport(token, phase, started_at)
+        if (self.path / wrapper.CLAIM).exists():
+            detail = "its wrapper was killed"
+            return RunReport(token, RunPhase.VANISHED, started_at, detail=detail)
+        if (self.path / wrapper.CANCEL).exists():
+            return RunReport(token, RunPhase.STOPPED, detail="cancelled before it started")
+        return None
+
+    def request_end(self) -> None:
+        """Mark the run as cancelled and wake its wrapper; a run without one never starts."""
+        # The mark comes before the look at the claim, and the wrapper claims before it looks
+        # for the mark: at least one of the two sees the other.
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        if (self.path / wrapper.ENDED).exists():
+            return
+        (self.path / wrapper.CANCEL).touch(mode=0o600)
+        claim = self._record(wrapper.CLAIM)
+        if claim and self._is_alive():
+            _terminate(claim.get("pid"), claim.get("start"))
+
+    def log(self, offset: int, limit: int) -> bytes:
+        """Give at most `limit` bytes of output from `offset` on."""
+        return _read(self.path / wrapper.LOG, limit, offset) or b""
+
+    def _is_alive(self) -> bool:
+        try:
+            fd = os.open(self.path / wrapper.LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR}:
+                return False
+            raise
+        try:
+            return wrapper.is_locked(fd)
+        finally:
+            os.close(fd)
+
+    def _record(self, name: str) -> Mapping[str, object] | None:
+        content = _read(self.path / name, _MAX_RECORD_BYTES)
+        if content is None:
+            return None
+        with suppress(ValueError, RecursionError):
+            record = json.loads(content)
+            if isinstance(record, dict):
+                return record
+        return {}
+
+
+def end_strays(runs: Collection[str]) -> set[str]:
+    """Kill what is left of runs that nobody guards any more; give those that had anything left.
+
+    Needed only when both processes of a wrapper were killed at once. Processes are known by
+    the run directory in their environment. Cost: one pass over all processes of the machine.
+    """
+    found = set()
+    for entry in Path("/proc").iterdir():
+        pid = int(entry.name) if entry.name.isdecimal() else 0
+        run = _marked_run(pid)
+        if run not in runs:
+            continue
+        with suppress(ProcessLookupError):
+            process = os.pidfd_open(pid)
+            try:
+                if _marked_run(pid) == run:  # the same process still
+                    found.add(run)
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+            finally:
+                os.close(process)
+    return found
+
+
+def _marked_run(pid: int) -> str:
+    with suppress(OSError):
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        for item in environment.split(b"\0") if _MARK in environment else ():
+            if item.startswith(_MARK):
+                return os.fsdecode(item.removeprefix(_MARK))
+    return ""
+
+
+def _terminate(pid: object, start: object) -> None:
+    if not isinstance(pid, int) or pid <= 1:
+        return
+    with suppress(ProcessLookupError, FileNotFoundError, OverflowError):
+        process = os.pidfd_open(pid)
+        try:
+            if wrapper.start_ticks(pid) == start:  # else the id was given to another process
+                signal.pidfd_send_signal(process, signal.SIGTERM)
+        finally:
+            os.close(process)
+
+
+def _read(path: Path, limit: int, offset: int = 0) -> bytes | None:
+    """Read a regular file; None when it is absent, empty when it is something else."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            return None
+        if error.errno in {errno.ELOOP, errno.ENXIO}:
+            return b""
+        raise
+    try:
+        if not S_ISREG(os.fstat(fd).st_mode):
+            return b""
+        return os.pread(fd, limit, offset)
+    finally:
+        os.close(fd)
+
+
+def _ended_report(token: str, record: Mapping[str, object]) -> RunReport:
+    phase, detail, exit_code = (record.get(key) for key in ("phase", "detail", "exit_code"))
+    if not isinstance(phase, str) or phase not in ENDED_PHASES or not isinstance(detail, str):
+        return RunReport(token, RunPhase.FAILED, detail="its end record is damaged")
+    return RunReport(
+        token,
+        RunPhase(phase),
+        started_at=_number(record, "started_at"),
+        ended_at=_number(record, "ended_at"),
+        exit_code=exit_code if isinstance(exit_code, int) else None,
+        detail=detail[:_MAX_DETAIL],
+    )
+
+
+def _number(record: Mapping[str, object] | None, key: str) -> float | None:
+    value = (record or {}).get(key)
+    return value if isinstance(value, float) and math.isfinite(value) else None
