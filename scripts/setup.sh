@@ -4,7 +4,7 @@
 #   package      tieline itself, editable, built by the locked build tool
 #   kernels      the compiled scheduling kernels, so that no first run waits for them
 # A stage leaves its stamp last: an interrupted set-up is taken up where it stopped.
-# PYTHON=/path/to/python names the interpreter to build on.
+# PYTHON=/path/to/python names the interpreter a new .venv is built on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,11 +22,11 @@ may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 apt_install() {
     say "installing $* with apt-get"
     export DEBIAN_FRONTEND=noninteractive
-    local -r options=(-qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120)
+    local -r options=(-qq -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120)
     {
         apt-get "${options[@]}" update
         apt-get "${options[@]}" install --no-install-recommends --yes "$@"
-    } </dev/null >&2 || fail "apt-get could not install $*; see the lines above"
+    } </dev/null >/dev/null || fail "apt-get could not install $*; see the lines above"
 }
 
 find_python() {
@@ -62,7 +62,7 @@ usable_python() {
 }
 
 pip_install() {
-    "$python" -m pip install --quiet --no-input --disable-pip-version-check "$@" </dev/null >&2
+    "$python" -m pip install -qq --no-input --disable-pip-version-check "$@" </dev/null >&2
 }
 
 environment() {
@@ -89,7 +89,8 @@ fi
 # The path is part of the key: the scripts in a virtual environment hold it.
 environment_key="$PWD $(cksum <requirements.lock)"
 package_key=$(cksum <pyproject.toml)
-kernels_key=$(find src/tieline/{model,scheduling} -name '*.py' | LC_ALL=C sort | xargs cat | cksum)
+kernels_key=$(find src/tieline/{model,scheduling,control} -name '*.py' |
+    LC_ALL=C sort | xargs cat | cksum)
 
 if ! fresh environment "$environment_key"; then
     environment
@@ -100,10 +101,10 @@ if ! fresh package "$package_key"; then
     stamp package "$package_key"
 fi
 
-# The compiler's cache misses a change in a kernel that another file calls: drop it whole.
+# Compiled code of earlier sources is never used again, so it goes first.
 if [ -e "$warm" ] && ! fresh kernels "$kernels_key"; then
     say "compiling the scheduling kernels"
-    find src -name '*.nb[ci]' -delete
+    rm -rf src/tieline/__pycache__/kernels-*
     "$python" -m tieline.scheduling.warm </dev/null >&2 || fail "the kernels did not compile"
     stamp kernels "$kernels_key"
 fi
