@@ -1,0 +1,100 @@
+"""Jobs with measured speeds on several accelerators, as in Gavel's experiments.
+
+The jobs: job_id, arrival_s, model, scale_factor (gang size), total_steps, priority_weight.
+The speeds: worker_type, model, scale_factor, steps_per_s (alone, consolidated). Source:
+Narayanan et al., OSDI '20.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from tieline.model.errors import InputError
+from tieline.model.trace import ThroughputTable, Trace
+from tieline.traces.rows import MAX_COUNT, Rows
+from tieline.traces.source import Source
+
+COLUMNS: Final = ("arrival_s", "model", "scale_factor", "total_steps")
+SPEEDS: Final = ("worker_type", "model", "scale_factor", "steps_per_s")
+
+#: Speeds of gangs spread over several servers; a gang here is always consolidated.
+_SPREAD: Final = "_unconsolidated"
+
+
+def matches(source: Source) -> bool:
+    """Tell whether the file has the columns of a list of jobs with steps."""
+    return set(COLUMNS) <= set(source.columns())
+
+
+def read(source: Source, *, throughputs: str | None = None, reference: str = "v100") -> Trace:
+    """Give the jobs with their run time on the reference and the table of speeds.
+
+    Parameters
+    ----------
+    source
+        The jobs.
+    throughputs
+        Path of the table of speeds; `throughputs.csv` beside the jobs by default.
+    reference
+        Worker type on which `Trace.duration_s` holds. A job whose model was not measured on
+        it at its gang size is left out and counted.
+    """
+    rows = Rows(source, source.table())
+    rows.require(*COLUMNS)
+    rows.numbers("scale_factor", minimum=1, maximum=MAX_COUNT, whole=True)
+    rows.numbers("total_steps", minimum=0)
+    speeds = _speeds(source, throughputs)
+    types = speeds["worker_type"].unique().sort().to_list()
+    if reference not in types:
+        raise InputError(
+            f"{throughputs or 'throughputs.csv'}: no speed on the reference {reference!r};"
+            f" measured are {', '.join(types)} (option `reference`)"
+        )
+    on_reference = speeds.filter(pl.col("worker_type") == reference)
+    rows.frame = rows.frame.join(
+        on_reference, on=["model", "scale_factor"], how="left", maintain_order="left"
+    )
+    rows.skip(
+        pl.col("steps_per_s").is_null(),
+        f"has no measured speed on {reference} for its model and gang size",
+    )
+    if rows.has("priority_weight"):
+        rows.numbers("priority_weight")
+        rows.note(
+            rows.count(pl.col("priority_weight") != 1),
+            "{} jobs have a priority weight other than 1; weights are not replayed.",
+        )
+    rows.frame = rows.frame.with_columns(
+        pl.col("arrival_s").alias("submit_s"),
+        (pl.col("total_steps") / pl.col("steps_per_s")).alias("duration_s"),
+        pl.col("scale_factor").alias("count"),
+        pl.lit(reference).alias("accelerator"),
+    )
+    keys = zip(
+        speeds["model"], speeds["worker_type"], speeds["scale_factor"].cast(int), strict=True
+    )
+    table = ThroughputTable(dict(zip(keys, speeds["steps_per_s"], strict=True)), reference)
+    return rows.finish(default_class="training", throughputs=table)
+
+
+def _speeds(jobs: Source, throughputs: str | None) -> pl.DataFrame:
+    """Give the measured speeds above 0 of consolidated gangs."""
+    path = Path(throughputs) if throughputs else jobs.path.with_name("throughputs.csv")
+    if throughputs is None and not path.exists():
+        raise InputError(
+            f"{jobs.path}: needs measured speeds and there is no {path.name} beside it; name the"
+            " table with the option `throughputs`"
+        )
+    source = Source.open(path)
+    speeds = Rows(source, source.table())
+    speeds.require(*SPEEDS)
+    speeds.numbers("scale_factor", minimum=1, maximum=MAX_COUNT, whole=True)
+    speeds.numbers("steps_per_s", minimum=0)
+    spread = pl.col("worker_type").str.ends_with(_SPREAD)
+    frame = speeds.frame.filter(~spread & (pl.col("steps_per_s") > 0)).select(SPEEDS)
+    twice = frame.filter(frame.select(SPEEDS[:3]).is_duplicated())
+    if not twice.is_empty():
+        kind, model, size = twice.row(0)[:3]
+        raise InputError(f"{path}: {model!r} on {kind} with gang size {size:g} stands twice")
+    return frame
