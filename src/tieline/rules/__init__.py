@@ -1,0 +1,1 @@
+"""Rules an operator or a state sets: trust, residency, quotas. Pure functions."""

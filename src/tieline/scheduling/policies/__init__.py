@@ -1,0 +1,1 @@
+"""The policies, one file each; `tieline.scheduling.registry` lists them."""

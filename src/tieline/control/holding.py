@@ -1,0 +1,93 @@
+"""Who holds which accelerators, as kernels: apply a plan after checking it, release a job."""
+
+from tieline.control.waiting import remove
+from tieline.model.snapshot import Snapshot
+from tieline.scheduling.compiled import Array, compiled
+from tieline.scheduling.room import Plan, within_quota
+
+
+@compiled
+def release(s: Snapshot, row: int) -> None:
+    """Give back what the job holds; nothing happens when it holds nothing."""
+    p = s.jobs[row].pool
+    if p < 0:
+        return
+    t, n = s.kinds[s.jobs[row].kind].tenant, s.kinds[s.jobs[row].kind].count
+    block = s.jobs[row].block
+    while block >= 0:
+        s.node_free[s.blocks[block].node] += s.blocks[block].amount
+        following = s.blocks[block].next
+        s.blocks[block].next = s.blocks[0].next
+        s.blocks[0].next = block
+        block = following
+    s.pools[p].free += n
+    s.used[t, s.pools[p].accelerator] -= n
+    s.used[t, s.limit.shape[1] - 1] -= n
+    last = s.running[s.n_running[0] - 1]
+    s.running[s.jobs[row].running] = last
+    s.jobs[last].running = s.jobs[row].running
+    s.n_running[0] -= 1
+    s.jobs[row].pool = -1
+    s.jobs[row].block = -1
+    s.jobs[row].running = -1
+
+
+@compiled
+def hold(s: Snapshot, row: int, p: int, seats: Array, now: float) -> None:
+    """Give the job the listed seats on a pool; the caller has checked that they are free."""
+    k = s.jobs[row].kind
+    t, n = s.kinds[k].tenant, s.kinds[k].count
+    held = -1
+    for i in range(len(seats)):
+        block = s.blocks[0].next
+        s.blocks[0].next = s.blocks[block].next
+        s.blocks[block].node = seats[i].node
+        s.blocks[block].amount = seats[i].amount
+        s.blocks[block].next = held
+        held = block
+        s.node_free[seats[i].node] -= seats[i].amount
+    s.pools[p].free -= n
+    s.used[t, s.pools[p].accelerator] += n
+    s.used[t, s.limit.shape[1] - 1] += n
+    s.running[s.n_running[0]] = row
+    s.jobs[row].running = s.n_running[0]
+    s.n_running[0] += 1
+    s.jobs[row].pool = p
+    s.jobs[row].block = held
+    s.jobs[row].ends = now + s.jobs[row].work / s.rate[k, p]
+
+
+@compiled
+def _holds_true(s: Snapshot, plan: Plan, i: int) -> bool:
+    """Whether placement `i` is still possible on the state as it is now."""
+    row, p = plan.placements[i].row, plan.placements[i].pool
+    k, seated = s.jobs[row].kind, 0
+    for b in range(plan.placements[i].first, plan.placements[i].last):
+        node = plan.seats[b].node
+        if node < s.pools[p].first or node >= s.pools[p].last:
+            return False
+        if plan.seats[b].amount < 1 or plan.seats[b].amount > s.node_free[node]:
+            return False
+        seated += plan.seats[b].amount
+    fits = seated == s.kinds[k].count and s.rate[k, p] > 0.0 and s.pools[p].open
+    return s.jobs[row].waiting and fits and within_quota(s, s.used, k, p)
+
+
+@compiled
+def apply_plan(s: Snapshot, plan: Plan, now: float, by_work: bool) -> int:
+    """Start every placement that is still possible; give their number.
+
+    The accepted placements move to the front of the plan. A refused one leaves its job
+    waiting.
+    """
+    accepted = 0
+    for i in range(plan.size[0]):
+        if not _holds_true(s, plan, i):
+            continue
+        placement = plan.placements[i]
+        remove(s, placement.row, by_work)
+        seats = plan.seats[placement.first : placement.last]
+        hold(s, placement.row, placement.pool, seats, now)
+        plan.placements[accepted] = placement
+        accepted += 1
+    return accepted

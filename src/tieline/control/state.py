@@ -1,0 +1,200 @@
+"""Everything the loop knows, as arrays that are updated, not rebuilt.
+
+One `State` belongs to one loop, live or replayed. It is changed only by `run_cycle` and by
+`add`; both are deterministic, so the same calls in the same order give the same arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.control.waiting import lay_queue
+from tieline.model.accelerator import Accelerator
+from tieline.model.errors import InputError
+from tieline.model.job import JobKind
+from tieline.model.network import Network, Tenant
+from tieline.model.rates import RateBook
+from tieline.model.reasons import NEVER, Reason
+from tieline.model.snapshot import BLOCK, JOB, KIND, POOL, Snapshot
+from tieline.rules.quota import UNLIMITED, quota, total_quota
+from tieline.scheduling.filters import bars
+from tieline.scheduling.policy import Policy
+from tieline.scheduling.room import new_plan
+
+
+class State:
+    """The network, the kinds of job seen, all jobs, and who holds what."""
+
+    def __init__(
+        self,
+        network: Network,
+        policy: Policy,
+        accelerators: Mapping[str, Accelerator],
+        rates: RateBook,
+    ) -> None:
+        """Start empty: every accelerator free, no job known.
+
+        Parameters
+        ----------
+        accelerators
+            By id; every pool's model must be among them.
+        rates
+            Speeds; `JOB.work` is stated in seconds at this book's rate 1.
+        """
+        if not network.pools:
+            raise InputError(f"network {network.name} has no pool")
+        self.network = network
+        self.policy = policy
+        self.rates = rates
+        self.kinds: list[JobKind] = []
+        self.n_jobs = 0
+        self._accelerators = accelerators
+        self._models = sorted({pool.accelerator for pool in network.pools})
+        self._datasets = {dataset.id: dataset for dataset in network.datasets}
+        self._kind_row: dict[JobKind, int] = {}
+        self._tenants = {tenant.id: tenant for tenant in network.tenants}
+        self._tenant_row: dict[str, int] = {}
+        self.plan = new_plan(network.capacity)
+        self.snapshot = self._empty()
+
+    @property
+    def by_work(self) -> bool:
+        """Whether jobs of a kind wait in order of work."""
+        return self.policy.order == "work"
+
+    def intern(self, kind: JobKind) -> int:
+        """Give the kind's row, working out where it may run when it is new."""
+        row = self._kind_row.get(kind)
+        if row is None:
+            row = self._kind_row[kind] = len(self.kinds)
+            self.kinds.append(kind)
+            self._append_kind(kind)
+        return row
+
+    def add(
+        self,
+        kinds: NDArray[np.int32],
+        work: NDArray[np.float64],
+        submitted: NDArray[np.float64],
+    ) -> int:
+        """Make jobs known, not yet waiting; give the row of the first, the rest follow.
+
+        Parameters
+        ----------
+        kinds
+            Shape (new,): rows from `intern`.
+        work
+            Shape (new,): estimated run time at rate 1 [s], >= 0.
+        submitted
+            Shape (new,) [s].
+        """
+        first, after = self.n_jobs, self.n_jobs + len(kinds)
+        jobs = self.snapshot.jobs
+        if after > len(jobs):
+            grown = np.zeros(max(after, 2 * len(jobs)), JOB)
+            grown[:first] = jobs[:first]
+            self.snapshot = self.snapshot._replace(jobs=grown)
+            jobs = grown
+        new = jobs[first:after]
+        new["kind"], new["work"], new["submitted"] = kinds, work, submitted
+        new["pool"] = new["block"] = new["running"] = -1
+        new["ends"], new["waiting"] = 0.0, False
+        self.n_jobs = after
+        return first
+
+    def runnable(self, kind: int) -> bool:
+        """Whether jobs of the kind can ever run on some pool under the policy."""
+        allowed = self.snapshot.rate[kind] > 0
+        if self.policy.home_only:
+            allowed &= ~self._away(kind)
+        return bool(allowed.any())
+
+    def lay_queue_anew(self, joining: Sequence[int] | NDArray[np.int64] = ()) -> None:
+        """Give every kind fresh slack, and let the `joining` rows wait as well."""
+        s = self.snapshot
+        spans = zip(s.kinds["start"], s.kinds["end"], strict=True)
+        waiting = np.concatenate([*(s.queue[a:b] for a, b in spans), np.asarray(joining, np.int32)])
+        s.jobs["waiting"][waiting] = True
+        queue = lay_queue(s.jobs, s.kinds, waiting, by_work=self.by_work)
+        self.snapshot = s._replace(queue=queue)
+
+    def _away(self, kind: int) -> NDArray[np.bool_]:
+        return (self.snapshot.barred[kind] & int(Reason.HOME)) != 0
+
+    def _empty(self) -> Snapshot:
+        pools = np.zeros(len(self.network.pools), POOL)
+        site_row = {site.id: row for row, site in enumerate(self.network.sites)}
+        node = 0
+        for row, pool in enumerate(self.network.pools):
+            record = pools[row]
+            record["capacity"] = record["free"] = pool.capacity
+            record["first"], record["last"] = node, node + pool.nodes
+            record["size"] = pool.accelerators_per_node
+            record["accelerator"] = self._models.index(pool.accelerator)
+            record["site"], record["open"] = site_row[pool.site], True
+            node += pool.nodes
+        capacity, columns = self.network.capacity, len(self._models) + 1
+        blocks = np.zeros(capacity + 1, BLOCK)
+        blocks["next"] = np.arange(1, capacity + 2)
+        blocks["next"][-1] = -1
+        return Snapshot(
+            jobs=np.zeros(0, JOB),
+            kinds=np.zeros(0, KIND),
+            rate=np.zeros((0, len(pools))),
+            barred=np.zeros((0, len(pools)), np.uint16),
+            pools=pools,
+            node_free=np.repeat(pools["size"], pools["last"] - pools["first"]),
+            used=np.zeros((0, columns), np.int64),
+            limit=np.zeros((0, columns), np.int64),
+            queue=np.zeros(0, np.int32),
+            running=np.zeros(capacity, np.int32),
+            n_running=np.zeros(1, np.int64),
+            blocks=blocks,
+            prices=np.zeros(len(pools)),
+        )
+
+    def _append_kind(self, kind: JobKind) -> None:
+        tenant = self._tenant(kind.tenant)
+        region = self.network.site_region
+        rate = np.zeros(len(self.network.pools))
+        barred = np.zeros(len(self.network.pools), np.uint16)
+        for row, pool in enumerate(self.network.pools):
+            speed = self.rates.rate(kind.workload, pool.accelerator, kind.count).value
+            found = bars(
+                kind,
+                pool,
+                region=region[pool.site],
+                accelerator=self._accelerators[pool.accelerator],
+                tenant=self._tenants[kind.tenant],
+                datasets=self._datasets,
+                rate=speed,
+            )
+            barred[row] = int(found)
+            rate[row] = 0.0 if found & NEVER else speed
+        record = np.zeros(1, KIND)
+        record["count"], record["tenant"], record["weight"] = kind.count, tenant, 1.0
+        s = self.snapshot
+        self.snapshot = s._replace(
+            kinds=np.concatenate([s.kinds, record]),
+            rate=np.vstack([s.rate, rate]),
+            barred=np.vstack([s.barred, barred]),
+        )
+        self.lay_queue_anew()
+
+    def _tenant(self, name: str) -> int:
+        row = self._tenant_row.get(name)
+        if row is not None:
+            return row
+        tenant = self._tenants.setdefault(name, Tenant(id=name))
+        if tenant.home is None and len(self.network.sites) == 1:
+            tenant = Tenant(tenant.id, tenant.share, self.network.sites[0].id, tenant.quotas)
+            self._tenants[name] = tenant
+        row = self._tenant_row[name] = len(self._tenant_row)
+        limits = [quota(tenant, model) for model in self._models] + [total_quota(tenant)]
+        s = self.snapshot
+        self.snapshot = s._replace(
+            used=np.vstack([s.used, np.zeros((1, s.used.shape[1]), np.int64)]),
+            limit=np.vstack([s.limit, np.minimum(limits, UNLIMITED)[None, :]]),
+        )
+        return row

@@ -1,0 +1,91 @@
+"""What a decision sees: arrays with named axes, updated in place from cycle to cycle.
+
+Axes: J jobs (rows in order of acknowledgement), K kinds of job, P pools, N nodes,
+T tenants, A accelerator models, Q the queue, B blocks of accelerators held by jobs.
+
+A decision reads a snapshot and never writes to it; only `tieline.control.State` does. Record
+arrays keep the fields that are read together in one cache line, and cost one argument in a
+call to a compiled kernel instead of one per field.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+JOB: Final = np.dtype(
+    [
+        ("kind", np.int32),  # row in `kinds`
+        ("pool", np.int32),  # where it holds accelerators; -1 when it holds none
+        ("work", np.float64),  # estimated run time at rate 1 [s]
+        ("submitted", np.float64),  # [s]
+        ("ends", np.float64),  # estimated end of the present attempt [s]
+        ("block", np.int32),  # first block it holds; -1 when none
+        ("running", np.int32),  # place in `running`; -1 when it holds nothing
+        ("waiting", np.bool_),  # whether it is in the queue
+    ],
+    align=True,
+)
+
+KIND: Final = np.dtype(
+    [
+        ("count", np.int32),  # accelerators of the gang
+        ("tenant", np.int32),
+        ("weight", np.float64),  # factor on the value of the job, > 0
+        ("start", np.int64),  # its waiting jobs are queue[start:end] ...
+        ("end", np.int64),
+        ("region_first", np.int64),  # ... inside its region queue[region_first:region_last]
+        ("region_last", np.int64),
+    ],
+    align=True,
+)
+
+POOL: Final = np.dtype(
+    [
+        ("capacity", np.int32),
+        ("free", np.int32),
+        ("first", np.int32),  # first node; its nodes are first..last-1 on axis N
+        ("last", np.int32),
+        ("size", np.int32),  # accelerators per node
+        ("accelerator", np.int32),
+        ("site", np.int32),
+        ("open", np.bool_),  # whether new work may start there
+    ],
+    align=True,
+)
+
+#: Accelerators of one job on one node. Blocks of a job form a list that ends with -1; the
+#: unused ones form another, which starts at block 0.
+BLOCK: Final = np.dtype([("node", np.int32), ("amount", np.int32), ("next", np.int32)])
+
+
+class Snapshot(NamedTuple):
+    """The whole state a decision depends on, apart from the time. Read only for decisions."""
+
+    jobs: NDArray[np.void]
+    """Axis J, dtype `JOB`."""
+    kinds: NDArray[np.void]
+    """Axis K, dtype `KIND`."""
+    rate: NDArray[np.float64]
+    """Axes K, P: progress relative to the rate `JOB.work` is stated in; 0 = never runs there."""
+    barred: NDArray[np.uint16]
+    """Axes K, P: bits of `Reason` that the filters found."""
+    pools: NDArray[np.void]
+    """Axis P, dtype `POOL`."""
+    node_free: NDArray[np.int32]
+    """Axis N: free accelerators of each node."""
+    used: NDArray[np.int64]
+    """Axes T, A + 1: accelerators in use by tenant and model; the last column is the total."""
+    limit: NDArray[np.int64]
+    """Axes T, A + 1: quotas; a very large number where there is none."""
+    queue: NDArray[np.int32]
+    """Axis Q: rows of waiting jobs, grouped by kind with slack around each group; in the
+    policy's order within a kind."""
+    running: NDArray[np.int32]
+    """Rows of jobs that hold accelerators, in no order; the first `n_running` count."""
+    n_running: NDArray[np.int64]
+    """One element."""
+    blocks: NDArray[np.void]
+    """Axis B, dtype `BLOCK`."""
+    prices: NDArray[np.float64]
+    """Axis P: prices of the last cycle [finished jobs per accelerator-second]; 0 at first."""

@@ -1,0 +1,50 @@
+"""One typed door to the compiler.
+
+Kernels are plain Python functions over arrays; `kernel.py_func` is the uncompiled twin.
+
+The compiler keeps machine code on disk and checks only the file a kernel stands in, not the
+files of the kernels and record types it uses. So the cache is kept in a folder named after
+the contents of all of them: a change anywhere gives a fresh folder, never stale code.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+#: An array inside a kernel; record arrays have no useful static type.
+Array = Any
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def _cache_folder() -> Path:
+    digest = hashlib.sha256()
+    sources = [_PACKAGE / "model" / "snapshot.py", _PACKAGE / "model" / "reasons.py"]
+    for layer in ("scheduling", "control"):
+        sources += sorted((_PACKAGE / layer).rglob("*.py"))
+    for source in sources:
+        digest.update(source.read_bytes())
+    return _PACKAGE / "__pycache__" / f"kernels-{digest.hexdigest()[:16]}"
+
+
+#: Where machine code is kept; None where the package's folder may not be written to: then
+#: the compiler's own choice, a folder of the user, holds.
+CACHE_FOLDER = _cache_folder() if os.access(_PACKAGE, os.W_OK) else None
+
+if CACHE_FOLDER is not None and not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+
+
+def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile a kernel on first call and keep the machine code on disk.
+
+    Floating point stays strict (no `fastmath`): results must be equal on every run.
+    """
+    return cast("Callable[_P, _R]", numba.njit(cache=True, error_model="numpy")(function))

@@ -1,0 +1,112 @@
+"""What is still free while a decision is being made: a scratch copy, and the plan so far."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.model.reasons import Reason
+from tieline.model.snapshot import Snapshot
+from tieline.scheduling.compiled import Array, compiled
+from tieline.scheduling.seats import largest_free, seat
+
+_HOME = int(Reason.HOME)
+
+
+class Room(NamedTuple):
+    """Free accelerators, reduced as placements are planned."""
+
+    free: NDArray[np.int32]
+    """Axis P."""
+    largest: NDArray[np.int32]
+    """Axis P: the most free accelerators on any one node."""
+    node_free: NDArray[np.int32]
+    """Axis N."""
+    used: NDArray[np.int64]
+    """Axes T, A + 1."""
+
+
+PLACEMENT: Final = np.dtype(
+    [
+        ("row", np.int32),
+        ("pool", np.int32),
+        ("first", np.int64),  # it takes blocks first..last-1 of the plan
+        ("last", np.int64),
+    ]
+)
+
+#: Accelerators taken from one node.
+SEAT: Final = np.dtype([("node", np.int32), ("amount", np.int32)])
+
+
+class Plan(NamedTuple):
+    """Placements in the order decided."""
+
+    placements: NDArray[np.void]
+    """Dtype `PLACEMENT`; the first `size` count."""
+    seats: NDArray[np.void]
+    """Dtype `SEAT`."""
+    size: NDArray[np.int64]
+    """One element: placements planned."""
+
+
+def new_plan(accelerators: int) -> Plan:
+    """Give an empty plan with room for as many placements as there are accelerators."""
+    return Plan(
+        placements=np.empty(accelerators, PLACEMENT),
+        seats=np.empty(accelerators, SEAT),
+        size=np.zeros(1, np.int64),
+    )
+
+
+@compiled
+def open_room(s: Snapshot) -> Room:
+    """Give what is free at the start of a decision; closed pools have nothing."""
+    pools = s.pools
+    free = np.zeros(len(pools), np.int32)
+    largest = np.zeros(len(pools), np.int32)
+    for p in range(len(pools)):
+        if pools[p].open:
+            free[p] = pools[p].free
+            if free[p] > 0:
+                largest[p] = largest_free(s.node_free, pools[p].first, pools[p].last)
+    return Room(free, largest, s.node_free.copy(), s.used.copy())
+
+
+@compiled
+def eligible(s: Snapshot, k: int, p: int, home_only: bool) -> bool:
+    """Whether jobs of kind `k` may ever use pool `p` under the policy."""
+    return s.rate[k, p] > 0.0 and not (home_only and (s.barred[k, p] & _HOME) != 0)
+
+
+@compiled
+def within_quota(s: Snapshot, used: Array, k: int, p: int) -> bool:
+    """Whether one more job of kind `k` on pool `p` keeps the tenant within its quotas."""
+    t, n = s.kinds[k].tenant, s.kinds[k].count
+    a, total = s.pools[p].accelerator, s.limit.shape[1] - 1
+    return used[t, a] + n <= s.limit[t, a] and used[t, total] + n <= s.limit[t, total]
+
+
+@compiled
+def has_room(s: Snapshot, room: Room, k: int, p: int) -> bool:
+    """Whether a gang of kind `k` can be seated in pool `p` now."""
+    n = s.kinds[k].count
+    return room.free[p] >= n and (n > s.pools[p].size or room.largest[p] >= n)
+
+
+@compiled
+def take(s: Snapshot, room: Room, plan: Plan, row: int, p: int) -> None:
+    """Plan a placement: seat the job, reduce the room, count it against the tenant."""
+    k = s.jobs[row].kind
+    n, t = s.kinds[k].count, s.kinds[k].tenant
+    i = plan.size[0]
+    first = plan.placements[i - 1].last if i > 0 else 0
+    plan.placements[i].row = row
+    plan.placements[i].pool = p
+    plan.placements[i].first = first
+    plan.placements[i].last = seat(room.node_free, s.pools[p], n, plan.seats, first)
+    plan.size[0] = i + 1
+    room.free[p] -= n
+    room.largest[p] = largest_free(room.node_free, s.pools[p].first, s.pools[p].last)
+    room.used[t, s.pools[p].accelerator] += n
+    room.used[t, s.limit.shape[1] - 1] += n

@@ -1,0 +1,88 @@
+"""The event loop of a replay: exact times, a cycle whenever something changed."""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.control.cycle import NO_ROWS, Observations, run_cycle
+from tieline.control.state import State
+from tieline.scheduling.policy import Decision
+
+#: Called after each cycle: (now, decision).
+Watcher = Callable[[float, Decision], None]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What became of every job. Axis J; nan and -1 where a job never started."""
+
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    pool: NDArray[np.int32]
+    cycles: int
+
+
+def simulate(
+    state: State,
+    submit_s: NDArray[np.float64],
+    duration_s: NDArray[np.float64],
+    runnable: NDArray[np.bool_],
+    watch: Watcher | None = None,
+) -> Schedule:
+    """Run jobs 0..J-1 of an untouched state to their ends and give the schedule.
+
+    Parameters
+    ----------
+    submit_s
+        Shape (J,), ascending [s].
+    duration_s
+        Shape (J,): true run time at rate 1 [s]; on pool p it takes duration / rate.
+    runnable
+        Shape (J,): jobs that are False here are never submitted.
+    watch
+        Called after every cycle.
+
+    Notes
+    -----
+    Everything that happens at the same instant is one cycle: ends first, then submissions.
+    Ties between jobs are broken by row, so the schedule is a function of the arguments.
+    """
+    n = len(submit_s)
+    start = np.full(n, np.nan)
+    end = np.full(n, np.nan)
+    where = np.full(n, -1, np.int32)
+    arriving = np.flatnonzero(runnable)
+    times = submit_s[arriving].tolist()
+    times.append(np.inf)
+    kind = state.snapshot.jobs["kind"]
+    rate = state.snapshot.rate
+    ends: list[tuple[float, int]] = []
+    at, cycles, n_arriving = 0, 0, len(arriving)
+    while at < n_arriving or ends:
+        now = times[at]
+        if ends and ends[0][0] < now:
+            now = ends[0][0]
+        ended: list[int] = []
+        while ends and ends[0][0] == now:
+            ended.append(heapq.heappop(ends)[1])
+        first = at
+        while times[at] == now:
+            at += 1
+        seen = Observations(
+            ended=np.array(ended, np.int64) if ended else NO_ROWS,
+            submitted=arriving[first:at] if at > first else NO_ROWS,
+        )
+        actions, state, decision = run_cycle(state, seen, now)
+        for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
+            finish = now + duration_s[row] / rate[kind[row], pool]
+            start[row] = now
+            end[row] = finish
+            where[row] = pool
+            heapq.heappush(ends, (finish, row))
+        if watch is not None:
+            watch(now, decision)
+        cycles += 1
+    return Schedule(start, end, where, cycles)

@@ -1,0 +1,50 @@
+"""From a trace to rows of a state: kinds interned once, jobs added as arrays."""
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.control.state import State
+from tieline.model.job import JobKind
+from tieline.model.network import Network
+from tieline.model.trace import Trace
+
+
+def recorded_on(network: Network, trace: Trace) -> str:
+    """Give the accelerator that the trace's run times hold for.
+
+    A trace that does not say is taken to come from the network's most numerous model (ties:
+    the first by name); reports label that as assumed.
+    """
+    if trace.throughputs is not None:
+        return trace.throughputs.reference
+    if trace.accelerator is not None:
+        return trace.accelerator
+    counts = Counter[str]()
+    for pool in network.pools:
+        counts[pool.accelerator] += pool.capacity
+    return min(counts, key=lambda model: (-counts[model], model))
+
+
+def add_trace(state: State, trace: Trace) -> NDArray[np.bool_]:
+    """Make the trace's jobs known to an empty state, row by row; tell which can ever run.
+
+    Returns
+    -------
+    bool array, shape (J,)
+        False where no pool can ever run the job under the state's policy.
+    """
+    parts = np.stack([trace.tenant, trace.workload, trace.count], axis=1)
+    distinct, inverse = np.unique(parts, axis=0, return_inverse=True)
+    kinds = np.array(
+        [
+            state.intern(JobKind(trace.tenants[t], trace.workloads[w], int(n)))
+            for t, w, n in distinct
+        ],
+        np.int32,
+    )
+    runnable = np.array([state.runnable(int(k)) for k in kinds], np.bool_)
+    inverse = inverse.reshape(-1)
+    state.add(kinds[inverse], trace.duration_s, trace.submit_s)
+    return runnable[inverse]
