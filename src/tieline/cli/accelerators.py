@@ -197,5 +197,5 @@ def _table(*heads: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for head in heads:
         numeric = head in {"value", "low", "high", "roofline"}
-        table.add_column(head, justify="right" if numeric else "left")
+        table.add_column(head, justify="right" if numeric else "left", overflow="fold")
     return table

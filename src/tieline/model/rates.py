@@ -19,7 +19,8 @@ from tieline.model.errors import InputError, NotFoundError
 from tieline.model.trace import ThroughputTable
 from tieline.model.workload import WORKLOAD_CLASSES, Workload
 
-#: Four in five of the known rates of the catalogue lie between these multiples of their roofline.
+#: More than four in five known rates of the catalogue lie within these multiples of their
+#: roofline.
 ROOFLINE_RANGE: Final = (0.6, 1.35)
 
 #: The class whose rate stands in for one that has none.
