@@ -1,7 +1,8 @@
 """What every test shares: the traces, how hard properties are tried, no skipping in CI."""
 
 import os
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,3 +54,37 @@ def traces() -> Path:
             "or get one with `tieline trace download NAME`"
         )
     return folder
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Give the function that waits until a condition holds, and fails when it does not."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        give_up = time.monotonic() + 30.0
+        while not condition():
+            assert time.monotonic() < give_up, "waited 30 s in vain"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def processes_of() -> Callable[[Path], list[int]]:
+    """Give the function that lists the live processes of runs whose directory is in a folder."""
+
+    def find(folder: Path) -> list[int]:
+        mark = b"TIELINE_RUN=" + os.fsencode(folder)
+        return [pid for pid, environment in environments() if mark in environment]
+
+    return find
+
+
+def environments() -> Generator[tuple[int, bytes]]:
+    """Give id and environment of every process that can be looked at."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                yield int(entry.name), (entry / "environ").read_bytes()
+            except OSError:  # gone meanwhile, or of somebody else
+                continue
