@@ -61,10 +61,8 @@ def read(source: Source, *, throughputs: str | None = None, reference: str = "v1
     )
     if rows.has("priority_weight"):
         rows.numbers("priority_weight")
-        rows.note(
-            rows.count(pl.col("priority_weight") != 1),
-            "{} jobs have a priority weight other than 1; weights are not replayed.",
-        )
+        other = rows.count(pl.col("priority_weight") != 1)
+        rows.note(other, "priority weight other than 1; weights are not replayed.")
     rows.frame = rows.frame.with_columns(
         pl.col("arrival_s").alias("submit_s"),
         (pl.col("total_steps") / pl.col("steps_per_s")).alias("duration_s"),

@@ -41,8 +41,8 @@ def read(source: Source) -> Trace:
     if longest == _CUT_S:
         rows.note(
             rows.count(pl.col("duration_s") == _CUT_S),
-            "{} run times are exactly 48 h, the longest in the file: it cuts them there, so the"
-            " accelerator time of longer jobs is missing.",
+            "run time of exactly 48 h, the longest in the file: it is cut there, so what longer"
+            " jobs ran beyond is missing.",
         )
     return rows.finish()
 
@@ -57,7 +57,7 @@ def _released(rows: Rows) -> Trace:
     rows.moments("submit_time", form="%Y-%m-%d %H:%M:%S", shown="YYYY-MM-DD HH:MM:SS")
     rows.note(
         rows.count(pl.col("state") != "COMPLETED"),
-        "{} jobs did not end as COMPLETED; they are kept with the time they ran.",
+        "did not end as COMPLETED; kept with the time they ran.",
     )
     rows.frame = rows.frame.rename(
         {"submit_time": "submit_s", "duration": "duration_s", "gpu_num": "count", "vc": "tenant"}

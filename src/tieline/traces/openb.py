@@ -41,12 +41,12 @@ def read(source: Source) -> Trace:
     rows.skip(pl.col("deletion_time").is_null(), "still running when the file was written")
     rows.note(
         rows.count((pl.col("num_gpu") == 1) & (pl.col("gpu_milli") < 1000)),  # noqa: PLR2004 - thousandths
-        "{} pods ask for a share of one GPU; each counts as a whole accelerator, so the load is"
-        " above the recorded one.",
+        "ask for a share of one GPU and count as a whole accelerator, so the load is above the"
+        " recorded one.",
     )
     rows.note(
         rows.count(pl.col("pod_phase") == "Running"),
-        "{} pods were running when the file was written; their run time is what is recorded.",
+        "were running when the file was written; their run time is what was recorded by then.",
     )
     rows.notes.append(
         "This is a sample of the pods of 6,212 GPUs: the load of the cluster cannot be read from"
@@ -59,5 +59,9 @@ def read(source: Source) -> Trace:
         pl.col("num_gpu").alias("count"),
     )
     if rows.has("gpu_spec"):
-        rows.frame = rows.frame.rename({"gpu_spec": "accelerator"})
+        rows.note(
+            rows.count(pl.col("gpu_spec") != ""),
+            "accept only some GPU types; which one they ran on is not recorded, so they are"
+            " taken as able to run on any.",
+        )
     return rows.finish()

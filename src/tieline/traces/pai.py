@@ -71,7 +71,7 @@ def read(source: Source, *, jobs: str | None = None) -> Trace:
     _join_jobs(rows, jobs)
     rows.note(
         rows.count((pl.col("count") - pl.col("gpus")).abs() > _TOLERANCE),
-        "{} jobs ask for shares of GPUs; each is rounded up to whole accelerators.",
+        "ask for shares of GPUs, rounded up to whole accelerators.",
     )
     return rows.finish()
 
@@ -131,7 +131,7 @@ def _join_jobs(rows: Rows, jobs: str | None) -> None:
     )
     rows.note(
         rows.count(pl.col("start_time").is_null()),
-        "{} jobs have no submission in the table of jobs; their start is taken.",
+        "no submission in the table of jobs; their start is taken.",
     )
     rows.frame = rows.frame.with_columns(
         pl.min_horizontal("start_time", "started").alias("submit_s")

@@ -70,7 +70,7 @@ class Rows:
     def note(self, number: int, text: str) -> None:
         """Tell the user something about that many jobs; say nothing when there are none."""
         if number:
-            self.notes.append(text.format(f"{number:,}"))
+            self.notes.append(f"{number:,} {'job' if number == 1 else 'jobs'}: {text}")
 
     def numbers(
         self,

@@ -221,7 +221,7 @@ def _accelerators(rows: Rows, gres: str) -> None:
     rows.skip(~some.fill_null(value=False), "asks for no accelerator")
     rows.note(
         rows.count(pl.col("accelerator").str.contains(r"\d+g\.\d+gb")),
-        "{} jobs held MIG slices; each slice counts as a whole accelerator.",
+        "held MIG slices; each slice counts as a whole accelerator.",
     )
 
 
@@ -261,18 +261,17 @@ def _tell(rows: Rows) -> None:
     state = pl.col("State")
     rows.note(
         rows.count(state == "CANCELLED"),
-        "{} jobs were cancelled while they ran; they are kept with the time they ran.",
+        "cancelled while running; kept with the time they ran.",
     )
     rows.note(
         rows.count(~state.is_in(["CANCELLED", "COMPLETED"])),
-        "{} jobs failed or ran out of time; they are kept with the time they ran.",
+        "failed, timed out or lost their node; kept with the time they ran.",
     )
     if rows.has("Restarts"):
         rows.numbers("Restarts", optional=True)
         rows.note(
             rows.count(pl.col("Restarts") > 0),
-            "{} jobs had been requeued; only their last attempt is replayed, submitted when they"
-            " were requeued.",
+            "had been requeued; only the last attempt counts, submitted at the requeue.",
         )
     rows.notes.append(
         "Times carry no time zone: jobs around a change of the clocks may be an hour off."

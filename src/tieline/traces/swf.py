@@ -82,11 +82,8 @@ def read(source: Source, *, tenant: str = "group") -> Trace:
     rows.skip(pl.col("count") < 1, "processors unknown")
     if rows.frame["estimate_s"].null_count() == rows.frame.height:
         rows.frame = rows.frame.drop("estimate_s")
-    for status, words in ((_FAILED, "failed"), (_CANCELLED, "were cancelled while they ran")):
-        rows.note(
-            rows.count(pl.col("status") == status),
-            f"{{}} jobs {words}; they are kept with the time they ran.",
-        )
+    for status, words in ((_FAILED, "failed"), (_CANCELLED, "cancelled while running")):
+        rows.note(rows.count(pl.col("status") == status), f"{words}; kept with the time they ran.")
     rows.notes.append("Processors are taken as accelerators.")
     return rows.finish(default_class="hpc")
 

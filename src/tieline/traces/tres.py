@@ -27,7 +27,7 @@ def accelerators(columns: list[str], gres: str) -> list[pl.Expr]:
     -------
     list of expression
         `count`, null where no column names the resource; `accelerator`, the types joined with
-        `+`, empty where none is named.
+        `+`, null where none is named.
     """
     counts = []
     types = []
@@ -36,7 +36,7 @@ def accelerators(columns: list[str], gres: str) -> list[pl.Expr]:
         count, kind = parse(pl.col(column).fill_null(""), gres)
         some = count > 0
         counts.append(pl.when(some).then(count))
-        types.append(pl.when(some).then(kind))
+        types.append(pl.when(some & (kind != "")).then(kind))
     return [
         pl.coalesce(counts).cast(pl.Float64).alias("count"),
         pl.coalesce(types).alias("accelerator"),
