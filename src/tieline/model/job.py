@@ -40,6 +40,10 @@ class JobSpec:
     idempotent: bool = False
     """Whether a second run does no harm, even at the same time as the first."""
     env: Mapping[str, str] = field(default_factory=dict)
+    min_count: int | None = None
+    """Fewest accelerators it can run on; None means `count`."""
+    max_count: int | None = None
+    """Most accelerators it can use; None means `count`."""
 
 
 @dataclass(frozen=True, slots=True)

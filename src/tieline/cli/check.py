@@ -1,0 +1,133 @@
+"""`tieline check`: says what is wrong in network and job files, line by line."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from tieline.files.document import Document
+from tieline.files.fit import Offer, job_faults
+from tieline.files.job import JobFields, job_to_dict, jobs_from
+from tieline.files.network import network_from, network_to_dict, read_network
+from tieline.files.network_fields import NetworkFields
+from tieline.files.problems import Fault, FileErrors
+from tieline.files.schema import fields
+from tieline.files.syntax import read_document
+from tieline.model.job import JobSpec
+from tieline.model.network import Network
+from tieline.model.units import format_duration
+
+#: Exit code when a file has mistakes.
+_WRONG: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file without mistakes holds."""
+
+    kind: str
+    summary: tuple[str, ...]
+    """One line per network or job."""
+    data: object
+    """The same in the shape of the file, defaults left out."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--network", "network_file", metavar="NETWORK", help="Check jobs against it, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def check(
+    context: click.Context, files: tuple[str, ...], network_file: str | None, *, as_json: bool
+) -> None:
+    """Check network and job files: every mistake with its line, or what a file holds.
+
+    Ends with exit code 2 when there is a mistake in any file.
+    """
+    offer = Offer(read_network(network_file)) if network_file else None
+    reports: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            contents = read_contents(file, offer)
+        except FileErrors as error:
+            problems = [asdict(problem) for problem in error.problems]
+            reports.append({"file": file, "ok": False, "problems": problems})
+            lines = [str(error)]
+        else:
+            reports.append({"file": file, "ok": True, **asdict(contents)})
+            lines = [f"{file}: {contents.kind} OK: {line}" for line in contents.summary]
+        if not as_json:
+            click.echo("\n".join(lines))
+    all_ok = all(report["ok"] for report in reports)
+    if as_json:
+        click.echo(json.dumps({"ok": all_ok, "files": reports}, indent=2, ensure_ascii=False))
+    context.exit(0 if all_ok else _WRONG)
+
+
+def read_contents(file: str, offer: Offer | None) -> Contents:
+    """Give what a file holds, of whichever kind it is.
+
+    Raises
+    ------
+    FileErrors
+        It has mistakes, or a job asks for what the network does not have.
+    """
+    document = read_document(Path(file))
+    top = set(document.data) if isinstance(document.data, dict) else set()
+    as_network = len(top & fields(NetworkFields).keys())
+    as_job = len(top & {"jobs", *fields(JobFields)})
+    if not as_network and not as_job:
+        allowed = "a network has `regions` and `sites`, a job has a `workload`"
+        document.demand([Fault((), "neither a network nor a job", allowed)])
+    if as_network > as_job:
+        network = network_from(document, name=Path(file).stem)
+        return Contents("network", (_of_network(network),), network_to_dict(network))
+    specs = jobs_from(document)
+    if offer:
+        document.demand(_misfits(document, specs, offer))
+    summary = tuple(_of_job(spec, offer) for spec in specs)
+    return Contents("job", summary, [job_to_dict(spec) for spec in specs])
+
+
+def _misfits(document: Document, specs: Sequence[JobSpec], offer: Offer) -> Iterator[Fault]:
+    several = isinstance(document.data, dict) and "jobs" in document.data
+    for number, spec in enumerate(specs):
+        for fault in job_faults(spec, offer):
+            yield fault._replace(loc=("jobs", number, *fault.loc)) if several else fault
+
+
+def _of_network(network: Network) -> str:
+    """Give a network in one line."""
+    models: Counter[str] = Counter()
+    for pool in network.pools:
+        models[pool.accelerator] += pool.capacity
+    counts = (
+        (len(network.regions), "region"),
+        (len(network.sites), "site"),
+        (len(network.pools), "pool"),
+        (len(network.links), "link"),
+        (len(network.tenants), "tenant"),
+        (len(network.datasets), "dataset"),
+    )
+    parts = [f"{count:,} {what}{'s' * (count != 1)}" for count, what in counts if count]
+    chips = ", ".join(f"{count:,} {model}" for model, count in models.most_common(4))
+    more = f" and {len(models) - 4} more models" if len(models) > 4 else ""  # noqa: PLR2004
+    return f"{', '.join(parts)}; {network.capacity:,} accelerators: {chips}{more}"
+
+
+def _of_job(spec: JobSpec, offer: Offer | None) -> str:
+    """Give a job in one line."""
+    parts = [
+        f"{spec.tenant}: {spec.workload}",
+        f"{spec.count} accelerator{'s' * (spec.count != 1)} with {' or '.join(spec.commands)}",
+        spec.sensitivity,
+    ]
+    if spec.estimate_s is not None:
+        parts.append(f"about {format_duration(spec.estimate_s)}")
+    if offer:
+        parts.append(f"fits {offer.name}")
+    return ", ".join(parts)

@@ -1,0 +1,96 @@
+"""What a job asks for that a network does not have, or names that it does not know.
+
+For `tieline check` and for submission: each fault is one that no waiting cures. Whether one
+pool has everything at once is for the scheduler to say, pool by pool.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from tieline.files.problems import Fault, Loc, listed, unknown_name
+from tieline.model.catalogue import catalogue, stacks
+from tieline.model.job import JobSpec
+from tieline.model.network import Network, Pool, Tenant
+from tieline.model.units import BYTES_PER_GB
+from tieline.rules.quota import total_quota
+
+
+class Offer:
+    """All that a network has for any job, gathered once for many jobs."""
+
+    def __init__(self, network: Network) -> None:
+        """Gather what there is."""
+        self.name: Final = network.name
+        accelerators = {**catalogue(), **{one.id: one for one in network.accelerators}}
+        self.tenants: Final[Mapping[str, Tenant]] = {one.id: one for one in network.tenants}
+        self.names: Final[Mapping[str, Collection[str]]] = {
+            "dataset": {dataset.id for dataset in network.datasets},
+            "region": {region.id for region in network.regions},
+            "accelerator": accelerators.keys(),
+            "sensitivity": {name for pool in network.pools for name in pool.trust},
+        }
+        self.largest: Final[dict[str, Pool]] = {}
+        """The pool with most accelerators, by stack."""
+        self.memory: Final[dict[str, float]] = {}
+        """The most memory on an accelerator [bytes], by stack; infinite when not known."""
+        for pool in network.pools:
+            accelerator = accelerators[pool.accelerator]
+            for stack in pool.stacks or {accelerator.stack}:
+                if pool.capacity > self.largest.setdefault(stack, pool).capacity:
+                    self.largest[stack] = pool
+                memory = accelerator.memory_bytes or math.inf
+                self.memory[stack] = max(memory, self.memory.get(stack, 0.0))
+
+
+def job_faults(spec: JobSpec, offer: Offer) -> Iterator[Fault]:
+    """Give what keeps a job off every pool of a network for good, by field of a job file.
+
+    Unknown names; no pool with any of its stacks; a gang larger than every pool that has one,
+    or than the tenant's whole quota; more memory than any such accelerator has.
+    """
+    if offer.tenants and spec.tenant not in offer.tenants:
+        yield unknown_name(("tenant",), "tenant", spec.tenant, offer.tenants)
+    for loc, kind, name in _names(spec):
+        if name not in offer.names[kind]:
+            yield unknown_name(loc, kind, name, offer.names[kind])
+    known = {*offer.largest, *stacks()}
+    mistyped = [name for name in spec.commands if name not in known]
+    for name in mistyped:
+        yield unknown_name(("stacks", name), "stack", name, known)
+    served = [name for name in spec.commands if name in offer.largest]
+    if served:
+        yield from _sizes(spec, offer, served)
+    elif len(mistyped) < len(spec.commands):
+        found = f"no pool has {' or '.join(sorted(spec.commands))}"
+        yield Fault(("stacks",), found, f"{offer.name} has: {listed(offer.largest)}")
+
+
+def _names(spec: JobSpec) -> Iterator[tuple[Loc, str, str]]:
+    """Give place, kind and value of every name in a job."""
+    for number, name in enumerate(spec.datasets):
+        yield ("datasets", number), "dataset", name
+    for name in sorted(spec.residency):
+        yield ("residency",), "region", name
+    yield ("sensitivity",), "sensitivity", spec.sensitivity
+    if spec.estimate_on is not None:
+        yield ("estimate_on",), "accelerator", spec.estimate_on
+
+
+def _sizes(spec: JobSpec, offer: Offer, served: Collection[str]) -> Iterator[Fault]:
+    """Give what is too large for every pool with one of the stacks."""
+    gang = ("accelerators", "count")
+    pool = max((offer.largest[stack] for stack in served), key=lambda pool: pool.capacity)
+    having = f"with {' or '.join(sorted(served))}"
+    if spec.count > pool.capacity:
+        allowed = f"the largest pool {having} is {pool.id} with {pool.capacity}"
+        yield Fault(gang, f"{spec.count} accelerators", allowed)
+    tenant = offer.tenants.get(spec.tenant)
+    if tenant and spec.count > total_quota(tenant):
+        allowed = f"{tenant.id} may use at most {total_quota(tenant)} at once"
+        yield Fault(gang, f"{spec.count} accelerators", allowed)
+    most = max(offer.memory[stack] for stack in served)
+    if spec.memory_bytes > most:
+        found = f"{spec.memory_bytes / BYTES_PER_GB:g} GB"
+        allowed = f"the most on an accelerator {having} is {most / BYTES_PER_GB:g} GB"
+        yield Fault(("memory_gb",), found, allowed)

@@ -1,0 +1,240 @@
+"""Job files: from YAML or JSON to a `JobSpec`, and from a `JobSpec` to what a file holds."""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le, MinLen
+from pydantic import Field
+
+from tieline.files.document import Document, each
+from tieline.files.problems import Fault
+from tieline.files.schema import (
+    Class,
+    Command,
+    Duration,
+    Flag,
+    Id,
+    Ids,
+    Kind,
+    Model,
+    Moment,
+    Number,
+    Text,
+    Unit,
+    Value,
+    Variable,
+    Whole,
+    iso_time,
+    validated,
+)
+from tieline.files.syntax import read_document
+from tieline.model.job import JobSpec
+from tieline.model.units import BYTES_PER_GB
+from tieline.model.workload import Workload
+
+_Gang = Annotated[Whole, Ge(1), Le(1_000_000)]
+_Long = Annotated[Duration, Gt(0), Le(315_360_000)]  # ten years
+
+
+class WorkloadFields(Model):
+    """What kind of work it is."""
+
+    kind: Class = Field(alias="class", description="decides how fast it runs on what")
+    model: Text | None = Field(None, description="model name, such as llama-3-8b")
+
+
+class CountFields(Model):
+    """How many accelerators it takes, all of one model, all at one site."""
+
+    count: _Gang = Field(description="size of the gang")
+    min: _Gang | None = Field(None, description="fewest it can run on; `count` when absent")
+    max: _Gang | None = Field(None, description="most it can use; `count` when absent")
+
+
+class StackFields(Model):
+    """How to start it on one software stack."""
+
+    command: Command = Field(description="shell command")
+
+
+class JobFields(Model):
+    """A job file."""
+
+    tenant: Id = Field(description="id of the tenant it belongs to")
+    workload: Annotated[WorkloadFields, Kind("fields, such as `class: training`")] = Field(
+        description="what kind of work it is"
+    )
+    accelerators: Annotated[CountFields, Kind("fields, such as `count: 8`")] = Field(
+        description="how many accelerators it takes"
+    )
+    stacks: Annotated[
+        dict[Id, Annotated[StackFields, Kind('fields, such as `command: "python train.py"`')]],
+        MinLen(1),
+        Kind("stack ids such as cuda, each with a command"),
+    ] = Field(description="software stacks it is built for, and how to start it on each")
+    name: Text = Field("", description="name to show; jobs of one name have alike run times")
+    memory_gb: Annotated[Number, Ge(0), Le(100_000), Unit("GB")] = Field(
+        0.0, description="memory it needs on each accelerator; 0: any"
+    )
+    datasets: Ids = Field(default=[], description="ids of datasets it reads")
+    sensitivity: Id = Field("open", description="what a pool must be trusted with to run it")
+    residency: Ids = Field(
+        default=[], description="ids of the regions it may run in; empty: anywhere"
+    )
+    estimate: _Long | None = Field(
+        None, description="run time, without moving data; from history or one hour when absent"
+    )
+    estimate_on: Id | None = Field(
+        None, description="accelerator the estimate holds for; nvidia-h200-sxm when absent"
+    )
+    time_limit: _Long | None = Field(None, description="it is ended after this time; no limit")
+    priority: Annotated[Whole, Ge(-1000), Le(1000)] = Field(
+        0, description="higher comes first, within the rules of the policy"
+    )
+    deadline: Moment | None = Field(None, description="when it should be done")
+    preemptible: Flag = Field(
+        default=False, description="whether it may be stopped and started again"
+    )
+    idempotent: Flag = Field(
+        default=False, description="whether a second run does no harm, even beside the first"
+    )
+    env: Annotated[dict[Variable, Value], Kind("variable names with text")] = Field(
+        default={}, description="environment variables"
+    )
+
+
+class JobListFields(Model):
+    """A file of several jobs."""
+
+    jobs: Annotated[list[JobFields], MinLen(1), Kind("a list of at least one job")] = Field(
+        description="jobs, each with the fields of a job file"
+    )
+
+
+def read_job(path: str | Path) -> JobSpec:
+    """Give the job that a file describes.
+
+    Raises
+    ------
+    FileErrors
+        The file cannot be read, has mistakes, or holds several jobs.
+    """
+    document = read_document(Path(path))
+    specs = jobs_from(document)
+    if len(specs) > 1:
+        document.demand([Fault(("jobs",), f"{len(specs)} jobs", "allowed here: one")])
+    return specs[0]
+
+
+def read_jobs(path: str | Path) -> tuple[JobSpec, ...]:
+    """Give the jobs of a file: the one it describes, or all those under `jobs`.
+
+    Raises
+    ------
+    FileErrors
+        The file cannot be read or has mistakes; it names them all, with their lines.
+    """
+    return jobs_from(read_document(Path(path)))
+
+
+def jobs_from(document: Document) -> tuple[JobSpec, ...]:
+    """Give the jobs that data describes, in order.
+
+    Raises
+    ------
+    FileErrors
+        The data has mistakes; it names them all.
+    """
+    if isinstance(document.data, dict) and "jobs" in document.data:
+        return tuple(_spec(job) for job in validated(JobListFields, document, _sizes).jobs)
+    return (_spec(validated(JobFields, document, _sizes)),)
+
+
+def job_from_dict(data: Mapping[str, object], *, source: str = "job") -> JobSpec:
+    """Give the job that JSON data in the shape of a job file describes.
+
+    Parameters
+    ----------
+    data
+        As `job_to_dict` gives it. Read only.
+    source
+        What mistakes are reported under, in place of a file.
+
+    Raises
+    ------
+    FileErrors
+        The data has mistakes; each names its field, none has a line.
+    """
+    return _spec(validated(JobFields, Document(source, data), _sizes))
+
+
+def job_to_dict(spec: JobSpec) -> dict[str, Any]:
+    """Give what a file for this job holds: only JSON types, defaults left out.
+
+    `job_from_dict` makes an equal job of it, with memory in whole bytes and the deadline in
+    whole microseconds.
+
+    Raises
+    ------
+    FileErrors
+        The job was made with values that no file may hold.
+    """
+    deadline = spec.deadline_s
+    fields = {
+        "tenant": spec.tenant,
+        "workload": {"class": spec.workload.kind, "model": spec.workload.model},
+        "accelerators": {"count": spec.count, "min": spec.min_count, "max": spec.max_count},
+        "stacks": {stack: {"command": command} for stack, command in spec.commands.items()},
+        "name": spec.name,
+        "memory_gb": spec.memory_bytes / BYTES_PER_GB,
+        "datasets": list(spec.datasets),
+        "sensitivity": spec.sensitivity,
+        "residency": sorted(spec.residency),
+        "estimate": spec.estimate_s,
+        "estimate_on": spec.estimate_on,
+        "time_limit": spec.time_limit_s,
+        "priority": spec.priority,
+        "deadline": None if deadline is None else iso_time(deadline),
+        "preemptible": spec.preemptible,
+        "idempotent": spec.idempotent,
+        "env": dict(spec.env),
+    }
+    valid = validated(JobFields, Document("job", fields), _sizes)
+    return valid.model_dump(by_alias=True, exclude_defaults=True)
+
+
+def _spec(fields: JobFields) -> JobSpec:
+    return JobSpec(
+        tenant=fields.tenant,
+        workload=Workload(fields.workload.kind, fields.workload.model),
+        count=fields.accelerators.count,
+        commands={stack: start.command for stack, start in fields.stacks.items()},
+        name=fields.name,
+        memory_bytes=float(round(fields.memory_gb * BYTES_PER_GB)),
+        datasets=tuple(fields.datasets),
+        sensitivity=fields.sensitivity,
+        residency=frozenset(fields.residency),
+        estimate_s=fields.estimate,
+        estimate_on=fields.estimate_on,
+        time_limit_s=fields.time_limit,
+        priority=fields.priority,
+        deadline_s=fields.deadline,
+        preemptible=fields.preemptible,
+        idempotent=fields.idempotent,
+        env=fields.env,
+        min_count=fields.accelerators.min,
+        max_count=fields.accelerators.max,
+    )
+
+
+def _sizes(data: object) -> Iterator[Fault]:
+    """Give gangs whose least and most do not enclose their size."""
+    for loc, gang in chain(each(data, "accelerators"), each(data, "jobs.*.accelerators")):
+        sizes = {name: value for (name,), value in each(gang, "*") if isinstance(value, int)}
+        count = sizes.get("count")
+        if count is not None and sizes.get("min", count) > count:
+            yield Fault((*loc, "min"), str(sizes["min"]), f"allowed: at most the count, {count}")
+        if count is not None and sizes.get("max", count) < count:
+            yield Fault((*loc, "max"), str(sizes["max"]), f"allowed: at least the count, {count}")
