@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from tieline.files.document import Document
-from tieline.files.fit import Offer, job_faults
+from tieline.files.fit import Offer, job_faults, nowhere, usable_pools
 from tieline.files.job import JobFields, job_to_dict, jobs_from
 from tieline.files.network import network_from, network_to_dict, read_network
 from tieline.files.network_fields import NetworkFields
@@ -96,7 +96,10 @@ def read_contents(file: str, offer: Offer | None) -> Contents:
 def _misfits(document: Document, specs: Sequence[JobSpec], offer: Offer) -> Iterator[Fault]:
     several = isinstance(document.data, dict) and "jobs" in document.data
     for number, spec in enumerate(specs):
-        for fault in job_faults(spec, offer):
+        faults = list(job_faults(spec, offer))
+        if not faults and not usable_pools(spec, offer):
+            faults = [nowhere(spec, offer)]
+        for fault in faults:
             yield fault._replace(loc=("jobs", number, *fault.loc)) if several else fault
 
 
@@ -129,5 +132,6 @@ def _of_job(spec: JobSpec, offer: Offer | None) -> str:
     if spec.estimate_s is not None:
         parts.append(f"about {format_duration(spec.estimate_s)}")
     if offer:
-        parts.append(f"fits {offer.name}")
+        usable, network = len(usable_pools(spec, offer)), offer.network
+        parts.append(f"can run on {usable} of {len(network.pools)} pools of {network.name}")
     return ", ".join(parts)

@@ -1,19 +1,23 @@
 """What a job asks for that a network does not have, or names that it does not know.
 
-For `tieline check` and for submission: each fault is one that no waiting cures. Whether one
-pool has everything at once is for the scheduler to say, pool by pool.
+For `tieline check` and for submission: each fault is one that no waiting cures.
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from tieline.files.problems import Fault, Loc, listed, unknown_name
+from tieline.model.accelerator import Accelerator
 from tieline.model.catalogue import catalogue, stacks
-from tieline.model.job import JobSpec
-from tieline.model.network import Network, Pool, Tenant
+from tieline.model.job import JobKind, JobSpec
+from tieline.model.network import Dataset, Network, Pool, Tenant
+from tieline.model.rates import RateBook
+from tieline.model.reasons import NEVER, WORDS, Reason
 from tieline.model.units import BYTES_PER_GB
 from tieline.rules.quota import total_quota
+from tieline.scheduling.filters import bars
 
 
 class Offer:
@@ -21,11 +25,14 @@ class Offer:
 
     def __init__(self, network: Network) -> None:
         """Gather what there is."""
-        self.name: Final = network.name
+        self.network: Final = network
         accelerators = {**catalogue(), **{one.id: one for one in network.accelerators}}
+        self.accelerators: Final[Mapping[str, Accelerator]] = accelerators
+        self.rates: Final = RateBook(accelerators)
         self.tenants: Final[Mapping[str, Tenant]] = {one.id: one for one in network.tenants}
+        self.datasets: Final[Mapping[str, Dataset]] = {one.id: one for one in network.datasets}
         self.names: Final[Mapping[str, Collection[str]]] = {
-            "dataset": {dataset.id for dataset in network.datasets},
+            "dataset": self.datasets.keys(),
             "region": {region.id for region in network.regions},
             "accelerator": accelerators.keys(),
             "sensitivity": {name for pool in network.pools for name in pool.trust},
@@ -63,7 +70,40 @@ def job_faults(spec: JobSpec, offer: Offer) -> Iterator[Fault]:
         yield from _sizes(spec, offer, served)
     elif len(mistyped) < len(spec.commands):
         found = f"no pool has {' or '.join(sorted(spec.commands))}"
-        yield Fault(("stacks",), found, f"{offer.name} has: {listed(offer.largest)}")
+        yield Fault(("stacks",), found, f"{offer.network.name} has: {listed(offer.largest)}")
+
+
+def usable_pools(spec: JobSpec, offer: Offer) -> tuple[Pool, ...]:
+    """Give the pools a job can run on, now or later; only for jobs that have no fault."""
+    return tuple(pool for pool, reasons in _bars(spec, offer) if not reasons)
+
+
+def nowhere(spec: JobSpec, offer: Offer) -> Fault:
+    """Give the fault of a job that has no other, and still no pool to run on."""
+    counts = Counter(reason for _, reasons in _bars(spec, offer) for reason in reasons)
+    words = (f"{count}: {WORDS[reason]}" for reason, count in counts.most_common())
+    return Fault(
+        (),
+        f"no pool of {offer.network.name} can run it",
+        f"of {len(offer.network.pools)} pools, {', '.join(words)}",
+    )
+
+
+def _bars(spec: JobSpec, offer: Offer) -> Iterator[tuple[Pool, Reason]]:
+    """Give each pool with all that keeps a job off it for good."""
+    kind = JobKind.of(spec)
+    region = offer.network.site_region
+    for pool in offer.network.pools:
+        reasons = bars(
+            kind,
+            pool,
+            region=region[pool.site],
+            accelerator=offer.accelerators[pool.accelerator],
+            tenant=offer.tenants.get(spec.tenant, Tenant(spec.tenant)),
+            datasets=offer.datasets,
+            rate=offer.rates.rate(spec.workload, pool.accelerator, spec.count).value,
+        )
+        yield pool, reasons & NEVER
 
 
 def _names(spec: JobSpec) -> Iterator[tuple[Loc, str, str]]:
