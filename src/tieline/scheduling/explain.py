@@ -1,0 +1,136 @@
+"""Why a waiting job does not run: typed reasons per pool, counted, with the numbers behind."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tieline.model.network import Pool
+from tieline.model.reasons import NEVER, WORDS, Reason
+from tieline.model.snapshot import Snapshot
+from tieline.scheduling.fill import value
+from tieline.scheduling.policy import Policy
+from tieline.scheduling.room import Room, has_room, open_room, within_quota
+
+
+@dataclass(frozen=True, slots=True)
+class PoolAnswer:
+    """One pool's answer to one waiting job."""
+
+    pool: str
+    reasons: tuple[Reason, ...]
+    """Single bits, never empty."""
+    free: int
+    """Accelerators free now."""
+    largest: int
+    """The most free accelerators on one node."""
+    price: float
+    """Price of the pool [finished jobs per accelerator-second]."""
+    worth: float
+    """What the job is worth there, in the same unit; 0 where it can never run."""
+
+    @property
+    def never(self) -> bool:
+        """Whether no waiting cures it."""
+        return any(reason & NEVER for reason in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Every pool's answer, the reasons counted, and one sentence."""
+
+    answers: tuple[PoolAnswer, ...]
+    """In the order of the network's pools."""
+    counts: Mapping[Reason, int]
+    """Pools by reason; a pool with two reasons counts in both."""
+    never: bool
+    """Whether no pool will ever run the job as it is."""
+    sentence: str
+    hints: tuple[str, ...]
+    """Changes that would each open a pool that only one reason bars, one sentence each."""
+
+
+def explain(snapshot: Snapshot, policy: Policy, pools: Sequence[Pool], row: int) -> Explanation:
+    """Give every pool's answer to a job that waits after the cycle on this snapshot.
+
+    Parameters
+    ----------
+    pools
+        The network's pools, axis P of the snapshot.
+    row
+        The job's row.
+    """
+    room = open_room(snapshot)
+    answers = tuple(_answer(snapshot, policy, room, pool, p, row) for p, pool in enumerate(pools))
+    counts = Counter(reason for answer in answers for reason in answer.reasons)
+    home_only = policy.home_only
+    shut = [a for a in answers if a.never or (home_only and Reason.HOME in a.reasons)]
+    never = len(shut) == len(answers)
+    count = int(snapshot.kinds[snapshot.jobs[row]["kind"]]["count"])
+    return Explanation(
+        answers=answers,
+        counts=dict(sorted(counts.items())),
+        never=never,
+        sentence=_sentence(answers, counts, never=never, count=count),
+        hints=tuple(_hints(answers)),
+    )
+
+
+def _answer(s: Snapshot, policy: Policy, room: Room, pool: Pool, p: int, row: int) -> PoolAnswer:
+    k = int(s.jobs[row]["kind"])
+    found = Reason(int(s.barred[k, p])) & (NEVER | Reason.HOME)
+    if not policy.home_only:
+        found &= ~Reason.HOME
+    if not found:
+        found = _not_now(s, policy, room, k, p)
+    runs = s.rate[k, p] > 0
+    return PoolAnswer(
+        pool=pool.id,
+        reasons=tuple(reason for reason in Reason if reason & found),
+        free=int(room.free[p]),
+        largest=int(room.largest[p]),
+        price=float(s.prices[p]),
+        worth=value(s, row, k, p) / int(s.kinds[k]["count"]) if runs else 0.0,
+    )
+
+
+def _not_now(s: Snapshot, policy: Policy, room: Room, k: int, p: int) -> Reason:
+    if not s.pools[p]["open"]:
+        return Reason.CLOSED
+    if not within_quota(s, room.used, k, p):
+        return Reason.QUOTA_USED
+    if not has_room(s, room, k, p):
+        enough = room.free[p] >= s.kinds[k]["count"]
+        return Reason.FRAGMENTED if enough else Reason.BUSY
+    return Reason.TURN if policy.order == "submission" else Reason.PRICE
+
+
+def _sentence(
+    answers: Sequence[PoolAnswer], counts: Mapping[Reason, int], *, never: bool, count: int
+) -> str:
+    parts = [
+        f"{n} of {len(answers)} pools: {WORDS[reason]}" for reason, n in sorted(counts.items())
+    ]
+    if never:
+        return "No pool can ever run it as it is. " + "; ".join(parts) + "."
+    open_to_it = [answer for answer in answers if not answer.never]
+    free = max(answer.free for answer in open_to_it)
+    needs = (
+        f"It needs {count} accelerators together; the pools it may use have at most {free} free."
+    )
+    return f"It waits. {needs} " + "; ".join(parts) + "."
+
+
+def _hints(answers: Sequence[PoolAnswer]) -> list[str]:
+    cures = {
+        Reason.STACK: "built for this pool's software stack as well",
+        Reason.MEMORY: "with less memory per accelerator",
+        Reason.GANG: "with a smaller gang",
+        Reason.RESIDENCY: "with a residency rule that allows this region",
+        Reason.TRUST: "on a pool that is trusted with its sensitivity",
+        Reason.QUOTA: "with a larger quota",
+    }
+    return [
+        f"{cures[answer.reasons[0]]} it could run on {answer.pool}"
+        for answer in answers
+        if len(answer.reasons) == 1 and answer.reasons[0] in cures
+    ]
