@@ -7,7 +7,6 @@ in them makes a reader fail, wait or follow a link.
 
 import errno
 import json
-import math
 import os
 import signal
 from collections.abc import Collection, Iterator, Mapping
@@ -26,6 +25,8 @@ ENDED_PHASES: Final = frozenset(
 
 _MAX_RECORD_BYTES: Final = 1 << 16
 _MAX_DETAIL: Final = 1000
+_LAST_MOMENT_S: Final = 253_402_300_799.0
+"""End of the year 9999: what comes after cannot be shown as a date."""
 _MARK: Final = b"TIELINE_RUN="
 
 
@@ -179,7 +180,7 @@ def _read(path: Path, limit: int, offset: int = 0) -> bytes | None:
 
 
 def _ended_report(token: str, record: Mapping[str, object]) -> RunReport:
-    phase, detail, exit_code = (record.get(key) for key in ("phase", "detail", "exit_code"))
+    phase, detail, code = (record.get(key) for key in ("phase", "detail", "exit_code"))
     if not isinstance(phase, str) or phase not in ENDED_PHASES or not isinstance(detail, str):
         return RunReport(token, RunPhase.FAILED, detail="its end record is damaged")
     return RunReport(
@@ -187,11 +188,11 @@ def _ended_report(token: str, record: Mapping[str, object]) -> RunReport:
         RunPhase(phase),
         started_at=_number(record, "started_at"),
         ended_at=_number(record, "ended_at"),
-        exit_code=exit_code if isinstance(exit_code, int) else None,
-        detail=detail[:_MAX_DETAIL],
+        exit_code=code if isinstance(code, int) and code in range(256) else None,
+        detail="".join(sign if sign.isprintable() else "?" for sign in detail[:_MAX_DETAIL]),
     )
 
 
 def _number(record: Mapping[str, object] | None, key: str) -> float | None:
     value = (record or {}).get(key)
-    return value if isinstance(value, float) and math.isfinite(value) else None
+    return value if isinstance(value, float) and 0 <= value <= _LAST_MOMENT_S else None
