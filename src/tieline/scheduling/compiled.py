@@ -3,8 +3,8 @@
 Kernels are plain Python functions over arrays; `kernel.py_func` is the uncompiled twin.
 
 The compiler keeps machine code on disk and checks only the file a kernel stands in, not the
-files of the kernels and record types it uses. So the cache is kept in a folder named after
-the contents of all of them: a change anywhere gives a fresh folder, never stale code.
+files of the kernels, record types and flags it uses. So the cache is kept in a folder named
+after the contents of all of them: a change in any gives a fresh folder, never stale code.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ _PACKAGE = Path(__file__).parents[1]
 
 def _cache_folder() -> Path:
     digest = hashlib.sha256()
-    sources = [_PACKAGE / "model" / "snapshot.py", _PACKAGE / "model" / "reasons.py"]
-    for layer in ("scheduling", "control"):
-        sources += sorted((_PACKAGE / layer).rglob("*.py"))
-    for source in sources:
-        digest.update(source.read_bytes())
+    for layer in ("model", "scheduling", "control"):
+        for source in sorted((_PACKAGE / layer).rglob("*.py")):
+            text = source.read_bytes()
+            if b"@compiled" in text or b"np.dtype" in text or b"IntFlag" in text:
+                digest.update(text)
     return _PACKAGE / "__pycache__" / f"kernels-{digest.hexdigest()[:16]}"
 
 
