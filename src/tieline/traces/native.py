@@ -12,6 +12,8 @@ estimate_s   no        run time the user asked for [s]
 accelerator  no        catalogue id on which the run time was recorded
 """
 
+import contextlib
+import io
 import os
 from pathlib import Path
 from typing import Final
@@ -62,16 +64,20 @@ def write_trace(trace: Trace, path: str | Path) -> None:
         raise InputError(f"{path}: a trace is written as .csv or .parquet")
     frame = _frame(trace)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    buffer = io.BytesIO()
+    if path.suffix == ".csv":
+        frame.write_csv(buffer)
+    else:
+        frame.write_parquet(buffer)
     try:
-        if path.suffix == ".csv":
-            frame.write_csv(temporary)
-        else:
-            frame.write_parquet(temporary)
+        temporary.write_bytes(buffer.getvalue())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written: {reason.lower()}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{path}: cannot be written: {reason}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _frame(trace: Trace) -> pl.DataFrame:

@@ -108,10 +108,14 @@ class Source:
                 return tuple(pl.read_parquet_schema(self.data))
             if self.is_json_lines:
                 return tuple(json.loads(self.head[0]))
-        except (pl.exceptions.PolarsError, OSError, ValueError):
-            return ()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise self._explained(error, separator) from error
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}, line 1: is not JSON lines (one whole object on each line)"
+            ) from error
         header = next(csv.reader(self.head[:1], delimiter=separator), [])
-        return tuple(name.strip().removeprefix("\ufeff") for name in header)
+        return tuple(name.strip() for name in header)
 
     def lines(self) -> pl.DataFrame:
         """Give every line as `#` (its number) and `text`."""
@@ -155,13 +159,14 @@ class Source:
 
     def _lines(self, limit: int | None) -> pl.DataFrame:
         try:
-            return pl.read_lines(
+            lines = pl.read_lines(
                 self.data,
                 name="text",
                 n_rows=limit,
                 row_index_name=LINE,
                 row_index_offset=1,
             )
+            return lines.with_columns(pl.col("text").str.strip_prefix("\ufeff"))
         except (pl.exceptions.PolarsError, OSError) as error:
             raise self._explained(error, ",") from error
 

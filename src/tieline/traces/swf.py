@@ -37,7 +37,7 @@ FIELDS: Final = (
 TENANTS: Final = ("group", "user", "queue", "partition")
 
 #: Status of one burst of a job that was swapped out; a line of its own sums the job up.
-_BURSTS: Final = (2, 3, 4)
+_BURSTS: Final = (2.0, 3.0, 4.0)
 _FAILED: Final = 0
 _CANCELLED: Final = 5
 
