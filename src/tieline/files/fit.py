@@ -56,21 +56,26 @@ def job_faults(spec: JobSpec, offer: Offer) -> Iterator[Fault]:
     Unknown names; no pool with any of its stacks; a gang larger than every pool that has one,
     or than the tenant's whole quota; more memory than any such accelerator has.
     """
+    yield from name_faults(spec, offer)
+    served = [name for name in spec.commands if name in offer.largest]
+    if served:
+        yield from _sizes(spec, offer, served)
+    elif any(name in stacks() for name in spec.commands):
+        found = f"no pool has {' or '.join(sorted(spec.commands))}"
+        yield Fault(("stacks",), found, f"{offer.network.name} has: {listed(offer.largest)}")
+
+
+def name_faults(spec: JobSpec, offer: Offer) -> Iterator[Fault]:
+    """Give the names in a job that neither the network nor the catalogue knows."""
     if offer.tenants and spec.tenant not in offer.tenants:
         yield unknown_name(("tenant",), "tenant", spec.tenant, offer.tenants)
     for loc, kind, name in _names(spec):
         if name not in offer.names[kind]:
             yield unknown_name(loc, kind, name, offer.names[kind])
     known = {*offer.largest, *stacks()}
-    mistyped = [name for name in spec.commands if name not in known]
-    for name in mistyped:
-        yield unknown_name(("stacks", name), "stack", name, known)
-    served = [name for name in spec.commands if name in offer.largest]
-    if served:
-        yield from _sizes(spec, offer, served)
-    elif len(mistyped) < len(spec.commands):
-        found = f"no pool has {' or '.join(sorted(spec.commands))}"
-        yield Fault(("stacks",), found, f"{offer.network.name} has: {listed(offer.largest)}")
+    for name in spec.commands:
+        if name not in known:
+            yield unknown_name(("stacks", name), "stack", name, known)
 
 
 def usable_pools(spec: JobSpec, offer: Offer) -> tuple[Pool, ...]:

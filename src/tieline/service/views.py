@@ -1,0 +1,118 @@
+"""What the control plane tells about itself: plain values, taken at one moment.
+
+Units: seconds (UTC epoch) and accelerators; prices are finished jobs per accelerator-second.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tieline.control.lifecycle import Status
+from tieline.control.ports import JobRecord
+from tieline.model.network import Pool
+from tieline.model.units import format_duration
+from tieline.scheduling.explain import Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a job is where it is."""
+
+    job: JobRecord
+    sentence: str
+    explanation: Explanation | None = None
+    """Every pool's answer; only for a job that waits and that the scheduler has looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """One pool as it is now."""
+
+    pool: Pool
+    region: str
+    free: int
+    """Accelerators; below 0 when more is held than the network file now says there is."""
+    largest: int
+    """The most free accelerators on one node."""
+    running: int
+    """Jobs that hold accelerators."""
+    waiting: int
+    """Waiting jobs that may run there; a job counts at every pool it may use."""
+    price: float
+    """Price of the last cycle; 0 when nobody waits, and for policies without prices."""
+    open: bool
+    """Whether new work may start there."""
+    problem: str = ""
+    """Why it is closed, in plain words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceReading:
+    """The prices of one cycle."""
+
+    at: float
+    prices: Mapping[str, float]
+    """By pool id, every pool."""
+    gap: float | None
+    """Certified gap in [0, 1]; None for policies without a clearing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The prices of the last cycle, and those before it."""
+
+    policy: str
+    latest: PriceReading | None
+    """None before the first cycle."""
+    age_s: float
+    """Time since the last cycle; 0 before the first."""
+    history: tuple[PriceReading, ...]
+    """Oldest first, at most one per second of the last ten minutes; kept in memory only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the control plane works, and what does not."""
+
+    ok: bool
+    """Whether the loop runs and every site answers."""
+    network: str
+    policy: str
+    detail: str = ""
+    """What is wrong, in plain words; empty when all is well."""
+    last_tick_at: float | None = None
+    """None before the first."""
+    sites: Mapping[str, str] = field(default_factory=dict)
+    """Site id -> what is wrong with it, empty when it answers."""
+
+
+def statement(job: JobRecord) -> str:
+    """Give in one sentence where a job is that does not wait for a pool."""
+    match job.status:
+        case Status.QUEUED:
+            return "The scheduler has not looked at it yet."
+        case Status.SUBMITTED:
+            return f"It was placed on {job.pool}; the site has not reported its start yet."
+        case Status.RUNNING:
+            return f"It runs on {job.pool}."
+        case Status.CANCELLING:
+            return f"Its end was asked for; {job.pool} has not reported it yet."
+        case Status.UNKNOWN:
+            return (
+                f"Its state is unknown: {job.detail or 'the site does not answer'}. It keeps its "
+                f"accelerators on {job.pool}, and is not run elsewhere, until the site answers."
+            )
+        case Status.LOST:
+            return f"It stopped on {job.pool} without a result."
+    return _ending(job)
+
+
+def _ending(job: JobRecord) -> str:
+    words = {Status.SUCCEEDED: "succeeded", Status.FAILED: "failed"}
+    parts = [f"It {words.get(job.status, 'was cancelled')}"]
+    if job.pool is not None:
+        parts.append(f"on {job.pool}")
+    if job.started_at is not None and job.ended_at is not None:
+        parts.append(f"after {format_duration(max(0.0, job.ended_at - job.started_at))}")
+    if job.status is Status.FAILED and job.exit_code is not None:
+        parts.append(f"with exit code {job.exit_code}")
+    return " ".join(parts) + (f": {job.detail}." if job.detail else ".")
