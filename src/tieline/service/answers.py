@@ -1,0 +1,136 @@
+"""From what the control plane tells to what goes over the wire."""
+
+from typing import Final
+
+from tieline import __version__
+from tieline.control.ports import JobRecord, StoredEvent
+from tieline.files.job import job_to_dict
+from tieline.model.reasons import WORDS
+from tieline.scheduling.explain import PoolAnswer
+from tieline.service import views
+from tieline.wire import schemas
+
+_SECONDS_PER_HOUR: Final = 3600.0
+
+
+def job(record: JobRecord) -> schemas.Job:
+    """Give a job without its commands."""
+    return schemas.Job(**_job_fields(record))
+
+
+def job_detail(record: JobRecord) -> schemas.JobDetail:
+    """Give a job with all that was submitted."""
+    return schemas.JobDetail(**_job_fields(record), spec=job_to_dict(record.spec))
+
+
+def jobs(records: list[JobRecord], *, limit: int | None = None) -> schemas.Jobs:
+    """Give jobs; a page that is full says where the next one begins."""
+    following = records[-1].seq if limit is not None and len(records) == limit else None
+    return schemas.Jobs(jobs=[job(record) for record in records], next=following)
+
+
+def events(found: list[StoredEvent]) -> schemas.Events:
+    """Give a job's history."""
+    return schemas.Events(
+        events=[
+            schemas.Event(seq=one.seq, at=one.at, event=one.event, data=dict(one.data))
+            for one in found
+        ]
+    )
+
+
+def why(found: views.Why) -> schemas.Why:
+    """Give why a job is where it is."""
+    told = found.explanation
+    return schemas.Why(
+        job=job(found.job),
+        sentence=found.sentence,
+        never=told is not None and told.never,
+        pools=[_pool_reasons(one) for one in told.answers] if told else [],
+        hints=list(told.hints) if told else [],
+    )
+
+
+def pools(found: list[views.PoolView]) -> schemas.Pools:
+    """Give all pools as they are now."""
+    return schemas.Pools(pools=[_pool(one) for one in found])
+
+
+def prices(found: views.Prices, *, history: bool) -> schemas.Prices:
+    """Give the prices of the last cycle, and those before it where asked for."""
+    return schemas.Prices(
+        policy=found.policy,
+        age_s=found.age_s,
+        latest=None if found.latest is None else _reading(found.latest),
+        history=[_reading(one) for one in found.history] if history else [],
+    )
+
+
+def health(found: views.Health) -> schemas.Health:
+    """Give whether the control plane works."""
+    return schemas.Health(
+        ok=found.ok,
+        version=__version__,
+        network=found.network,
+        policy=found.policy,
+        detail=found.detail,
+        last_tick_at=found.last_tick_at,
+        sites=dict(found.sites),
+    )
+
+
+def _job_fields(record: JobRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "seq": record.seq,
+        "name": record.spec.name,
+        "tenant": record.spec.tenant,
+        "workload": str(record.spec.workload),
+        "count": record.spec.count,
+        "status": record.status,
+        "submitted_at": record.submitted_at,
+        "attempt": record.attempt,
+        "pool": record.pool,
+        "placed_at": record.placed_at,
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+        "exit_code": record.exit_code,
+        "detail": record.detail,
+    }
+
+
+def _pool_reasons(one: PoolAnswer) -> schemas.PoolReasons:
+    return schemas.PoolReasons(
+        pool=one.pool,
+        reasons=list(one.reasons),
+        words=[WORDS[reason] for reason in one.reasons],
+        never=one.never,
+        free=one.free,
+        largest=one.largest,
+        price_per_h=one.price * _SECONDS_PER_HOUR,
+        worth_per_h=one.worth * _SECONDS_PER_HOUR,
+    )
+
+
+def _pool(one: views.PoolView) -> schemas.Pool:
+    return schemas.Pool(
+        id=one.pool.id,
+        site=one.pool.site,
+        region=one.region,
+        accelerator=one.pool.accelerator,
+        trust=sorted(one.pool.trust),
+        nodes=one.pool.nodes,
+        capacity=one.pool.capacity,
+        free=one.free,
+        largest=one.largest,
+        running=one.running,
+        waiting=one.waiting,
+        price_per_h=one.price * _SECONDS_PER_HOUR,
+        open=one.open,
+        problem=one.problem,
+    )
+
+
+def _reading(one: views.PriceReading) -> schemas.PriceReading:
+    per_h = {pool: price * _SECONDS_PER_HOUR for pool, price in one.prices.items()}
+    return schemas.PriceReading(at=one.at, gap=one.gap, prices_per_h=per_h)

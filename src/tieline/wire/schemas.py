@@ -1,0 +1,205 @@
+"""The bodies of requests and answers, as pydantic models.
+
+A submission is not among them: its body is what a job file holds (`tieline.files`), in JSON.
+"""
+
+from enum import Enum
+from typing import Annotated, Final, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from tieline.control.lifecycle import Status
+from tieline.model.reasons import Reason
+
+#: Most jobs that one request adds, and that one page of an answer holds.
+MAX_JOBS: Final = 10_000
+MAX_PAGE: Final = 1_000
+#: Name of the header that makes a submission idempotent, and the longest value it takes.
+KEY_HEADER: Final = "Idempotency-Key"
+MAX_KEY: Final = 200
+
+Name = TypeVar("Name", bound=Enum)
+
+
+def named(member: Enum) -> str:
+    """Give the name of a member as it goes over the wire: `queued`, `quota-used`."""
+    return str(member.name).lower().replace("_", "-")
+
+
+def _by_name(members: type[Name]) -> BeforeValidator:
+    """Read a member by its name on the wire, or take the member itself."""
+    table = {named(member): member for member in members}
+
+    def read(value: object) -> object:
+        if isinstance(value, members):
+            return value
+        if not isinstance(value, str) or value not in table:
+            raise PydanticCustomError("name", "allowed: {names}", {"names": ", ".join(table)})
+        return table[value]
+
+    return BeforeValidator(read)
+
+
+def _names(members: type[Enum]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": [named(member) for member in members]})
+
+
+StatusName = Annotated[Status, _by_name(Status), PlainSerializer(named), _names(Status)]
+ReasonName = Annotated[Reason, _by_name(Reason), PlainSerializer(named), _names(Reason)]
+
+
+class Message(BaseModel):
+    """What every body shares: it never changes, and an older reader skips newer fields."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Job(Message):
+    """One job, without its commands."""
+
+    id: str
+    seq: int = Field(description="order of acknowledgement; `before` of the next page")
+    name: str
+    tenant: str
+    workload: str = Field(description="`class` or `class/model`")
+    count: int = Field(description="accelerators of the gang")
+    status: StatusName
+    submitted_at: float
+    attempt: int = Field(description="0 before the first placement")
+    pool: str | None
+    placed_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    exit_code: int | None
+    detail: str = Field(description="plain words where the status is not enough")
+
+
+class JobDetail(Job):
+    """One job with all that was submitted."""
+
+    spec: dict[str, object] = Field(description="in the shape of a job file, defaults left out")
+
+
+class Jobs(Message):
+    """One page of jobs."""
+
+    jobs: list[Job]
+    next: int | None = Field(
+        default=None, description="pass it as `before` for the next page; none when this is all"
+    )
+
+
+class Event(Message):
+    """One line of a job's history."""
+
+    seq: int
+    at: float
+    event: str
+    data: dict[str, object]
+
+
+class Events(Message):
+    """A job's history, oldest first."""
+
+    events: list[Event]
+
+
+class PoolReasons(Message):
+    """One pool's answer to a waiting job."""
+
+    pool: str
+    reasons: list[ReasonName]
+    words: list[str] = Field(description="the reasons in plain words, in the same order")
+    never: bool = Field(description="whether no waiting cures it")
+    free: int = Field(description="accelerators free now")
+    largest: int = Field(description="the most free accelerators on one node")
+    price_per_h: float = Field(description="finished jobs per accelerator-hour")
+    worth_per_h: float = Field(description="what the job is worth there, in the same unit")
+
+
+class Why(Message):
+    """Why a job is where it is."""
+
+    job: Job
+    sentence: str
+    never: bool = Field(description="whether no pool will ever run the job as it is")
+    pools: list[PoolReasons] = Field(description="empty unless the job waits")
+    hints: list[str] = Field(description="changes that would each open a pool")
+
+
+class Pool(Message):
+    """One pool as it is now."""
+
+    id: str
+    site: str
+    region: str
+    accelerator: str
+    trust: list[str]
+    nodes: int
+    capacity: int = Field(description="accelerators")
+    free: int = Field(description="below 0 when more is held than the network now has")
+    largest: int = Field(description="the most free accelerators on one node")
+    running: int = Field(description="jobs that hold accelerators")
+    waiting: int = Field(description="waiting jobs that may run there")
+    price_per_h: float = Field(description="finished jobs per accelerator-hour")
+    open: bool = Field(description="whether new work may start there")
+    problem: str = Field(description="why it is closed, in plain words")
+
+
+class Pools(Message):
+    """All pools, in the order of the network file."""
+
+    pools: list[Pool]
+
+
+class PriceReading(Message):
+    """The prices of one cycle."""
+
+    at: float
+    gap: float | None = Field(
+        description="certified: what was placed is worth at most this share less than the best "
+        "possible; none for policies without prices"
+    )
+    prices_per_h: dict[str, float] = Field(
+        description="by pool: finished jobs that one more accelerator-hour would bring"
+    )
+
+
+class Prices(Message):
+    """The prices of the last cycle, and on request those before it."""
+
+    policy: str
+    age_s: float = Field(description="time since the last cycle; 0 before the first")
+    latest: PriceReading | None = Field(description="none before the first cycle")
+    history: list[PriceReading] = Field(description="oldest first; empty unless asked for")
+
+
+class Health(Message):
+    """Whether the control plane works, and what does not."""
+
+    ok: bool = Field(description="whether the loop runs and every site answers")
+    version: str
+    network: str
+    policy: str
+    detail: str = Field(description="what is wrong, in plain words")
+    last_tick_at: float | None = Field(description="none before the first")
+    sites: dict[str, str] = Field(
+        description="what is wrong with each site; empty when it answers"
+    )
+
+
+class Problem(Message):
+    """One mistake in a request."""
+
+    field: str = Field(description="such as `accelerators.count`; empty for the whole")
+    found: str
+    allowed: str
+
+
+class Failure(Message):
+    """Why a request was refused."""
+
+    code: str = Field(description="stable, for programs")
+    message: str = Field(description="for people; may change")
+    problems: list[Problem] = Field(default=[], description="each mistake with its field")
