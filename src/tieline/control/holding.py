@@ -3,7 +3,7 @@
 from tieline.control.waiting import remove
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
-from tieline.scheduling.room import Plan, within_quota
+from tieline.scheduling.room import Plan, eligible, run_time, within_quota
 
 
 @compiled
@@ -54,7 +54,7 @@ def hold(s: Snapshot, row: int, p: int, seats: Array, now: float) -> None:
     s.n_running[0] += 1
     s.jobs[row].pool = p
     s.jobs[row].block = held
-    s.jobs[row].ends = now + s.jobs[row].work / s.rate[k, p]
+    s.jobs[row].ends = now + run_time(s, row, p)
 
 
 @compiled
@@ -69,7 +69,7 @@ def _holds_true(s: Snapshot, plan: Plan, i: int) -> bool:
         if plan.seats[b].amount < 1 or plan.seats[b].amount > s.node_free[node]:
             return False
         seated += plan.seats[b].amount
-    fits = seated == s.kinds[k].count and s.rate[k, p] > 0.0 and s.pools[p].open
+    fits = seated == s.kinds[k].count and eligible(s, k, p, False) and s.pools[p].open
     return s.jobs[row].waiting and fits and within_quota(s, s.used, k, p)
 
 

@@ -1,23 +1,25 @@
 """Everything the loop knows, as arrays that are updated, not rebuilt.
 
 One `State` belongs to one loop, live or replayed. It is changed only by `run_cycle` and by
-`add`; both are deterministic, so the same calls in the same order give the same arrays.
+its own methods; all are deterministic, so the same calls in the same order give the same
+arrays.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tieline.control.layout import empty_snapshot
 from tieline.control.waiting import lay_queue
 from tieline.model.accelerator import Accelerator
-from tieline.model.errors import InputError
 from tieline.model.job import JobKind
 from tieline.model.network import Network, Tenant
 from tieline.model.rates import RateBook
-from tieline.model.reasons import NEVER, Reason
-from tieline.model.snapshot import BLOCK, JOB, KIND, POOL, Snapshot
-from tieline.rules.quota import UNLIMITED, quota, total_quota
+from tieline.model.reasons import NEVER
+from tieline.model.snapshot import JOB, KIND
+from tieline.rules.quota import quota, total_quota
 from tieline.scheduling.filters import bars
 from tieline.scheduling.policy import Policy
 from tieline.scheduling.room import new_plan
@@ -50,13 +52,13 @@ class State:
         self.kinds: list[JobKind] = []
         self.n_jobs = 0
         self._accelerators = accelerators
-        self._models = sorted({pool.accelerator for pool in network.pools})
         self._datasets = {dataset.id: dataset for dataset in network.datasets}
         self._kind_row: dict[JobKind, int] = {}
+        self._site_row = {site.id: row for row, site in enumerate(network.sites)}
         self._tenants = {tenant.id: tenant for tenant in network.tenants}
         self._tenant_row: dict[str, int] = {}
         self.plan = new_plan(network.capacity)
-        self.snapshot = self._empty()
+        self.models, self.snapshot = empty_snapshot(network)
 
     @property
     def by_work(self) -> bool:
@@ -105,9 +107,12 @@ class State:
 
     def runnable(self, kind: int) -> bool:
         """Whether jobs of the kind can ever run on some pool under the policy."""
-        allowed = self.snapshot.rate[kind] > 0
+        s = self.snapshot
+        allowed = (s.rate[kind][s.pools["market"]] > 0) & (
+            s.pools["capacity"] >= s.kinds[kind]["count"]
+        )
         if self.policy.home_only:
-            allowed &= ~self._away(kind)
+            allowed &= s.pools["site"] == s.kinds[kind]["home"]
         return bool(allowed.any())
 
     def lay_queue_anew(self, joining: Sequence[int] | NDArray[np.int64] = ()) -> None:
@@ -119,68 +124,45 @@ class State:
         queue = lay_queue(s.jobs, s.kinds, waiting, by_work=self.by_work)
         self.snapshot = s._replace(queue=queue)
 
-    def _away(self, kind: int) -> NDArray[np.bool_]:
-        return (self.snapshot.barred[kind] & int(Reason.HOME)) != 0
-
-    def _empty(self) -> Snapshot:
-        pools = np.zeros(len(self.network.pools), POOL)
-        site_row = {site.id: row for row, site in enumerate(self.network.sites)}
-        node = 0
-        for row, pool in enumerate(self.network.pools):
-            record = pools[row]
-            record["capacity"] = record["free"] = pool.capacity
-            record["first"], record["last"] = node, node + pool.nodes
-            record["size"] = pool.accelerators_per_node
-            record["accelerator"] = self._models.index(pool.accelerator)
-            record["site"], record["open"] = site_row[pool.site], True
-            node += pool.nodes
-        capacity, columns = self.network.capacity, len(self._models) + 1
-        blocks = np.zeros(capacity + 1, BLOCK)
-        blocks["next"] = np.arange(1, capacity + 2)
-        blocks["next"][-1] = -1
-        return Snapshot(
-            jobs=np.zeros(0, JOB),
-            kinds=np.zeros(0, KIND),
-            rate=np.zeros((0, len(pools))),
-            barred=np.zeros((0, len(pools)), np.uint16),
-            pools=pools,
-            node_free=np.repeat(pools["size"], pools["last"] - pools["first"]),
-            used=np.zeros((0, columns), np.int64),
-            limit=np.zeros((0, columns), np.int64),
-            queue=np.zeros(0, np.int32),
-            running=np.zeros(capacity, np.int32),
-            n_running=np.zeros(1, np.int64),
-            blocks=blocks,
-            prices=np.zeros(len(pools)),
-        )
-
     def _append_kind(self, kind: JobKind) -> None:
-        tenant = self._tenant(kind.tenant)
-        region = self.network.site_region
-        rate = np.zeros(len(self.network.pools))
-        barred = np.zeros(len(self.network.pools), np.uint16)
-        for row, pool in enumerate(self.network.pools):
+        row = len(self.kinds) - 1
+        self._room_for_kinds(len(self.kinds))
+        tenant_row = self._tenant(kind.tenant)
+        tenant = self._tenants[kind.tenant]
+        s = self.snapshot
+        record = s.kinds[row]
+        record["count"], record["tenant"] = kind.count, tenant_row
+        record["home"] = self._site_row.get(tenant.home or "", -1)
+        record["weight"] = 2.0**kind.priority
+        for m, market in enumerate(s.markets):
+            pool = self.network.pools[s.market_pools[market["first"]]]
             speed = self.rates.rate(kind.workload, pool.accelerator, kind.count).value
             found = bars(
                 kind,
                 pool,
-                region=region[pool.site],
+                region=self.network.site_region[pool.site],
                 accelerator=self._accelerators[pool.accelerator],
-                tenant=self._tenants[kind.tenant],
+                tenant=tenant,
                 datasets=self._datasets,
                 rate=speed,
             )
-            barred[row] = int(found)
-            rate[row] = 0.0 if found & NEVER else speed
-        record = np.zeros(1, KIND)
-        record["count"], record["tenant"], record["weight"] = kind.count, tenant, 1.0
-        s = self.snapshot
-        self.snapshot = s._replace(
-            kinds=np.concatenate([s.kinds, record]),
-            rate=np.vstack([s.rate, rate]),
-            barred=np.vstack([s.barred, barred]),
-        )
+            s.barred[row, m] = int(found)
+            s.rate[row, m] = 0.0 if found & NEVER else speed
+        s.nearest[row] = np.argsort(s.stage[row], kind="stable")
         self.lay_queue_anew()
+
+    def _room_for_kinds(self, n: int) -> None:
+        s = self.snapshot
+        if n <= len(s.kinds):
+            return
+        more = max(16, len(s.kinds))
+        self.snapshot = s._replace(
+            kinds=np.concatenate([s.kinds, np.zeros(more, KIND)]),
+            **{
+                name: np.pad(getattr(s, name), ((0, more), (0, 0)))
+                for name in ("rate", "barred", "stage", "nearest")
+            },
+        )
 
     def _tenant(self, name: str) -> int:
         row = self._tenant_row.get(name)
@@ -188,13 +170,13 @@ class State:
             return row
         tenant = self._tenants.setdefault(name, Tenant(id=name))
         if tenant.home is None and len(self.network.sites) == 1:
-            tenant = Tenant(tenant.id, tenant.share, self.network.sites[0].id, tenant.quotas)
+            tenant = replace(tenant, home=self.network.sites[0].id)
             self._tenants[name] = tenant
         row = self._tenant_row[name] = len(self._tenant_row)
-        limits = [quota(tenant, model) for model in self._models] + [total_quota(tenant)]
+        limits = [quota(tenant, model) for model in self.models] + [total_quota(tenant)]
         s = self.snapshot
         self.snapshot = s._replace(
             used=np.vstack([s.used, np.zeros((1, s.used.shape[1]), np.int64)]),
-            limit=np.vstack([s.limit, np.minimum(limits, UNLIMITED)[None, :]]),
+            limit=np.vstack([s.limit, np.array(limits, np.int64)[None, :]]),
         )
         return row

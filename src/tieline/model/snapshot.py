@@ -1,7 +1,11 @@
 """What a decision sees: arrays with named axes, updated in place from cycle to cycle.
 
-Axes: J jobs (rows in order of acknowledgement), K kinds of job, P pools, N nodes,
+Axes: J jobs (rows in order of acknowledgement), K kinds of job, P pools, M markets, N nodes,
 T tenants, A accelerator models, Q the queue, B blocks of accelerators held by jobs.
+
+A market is a set of pools between which a job has no preference: the same model, region,
+trust and stacks. Speeds, filters, staging and prices belong to markets; capacity, nodes and
+the tenants' homes belong to pools. A thousand sites in thirty regions are few markets.
 
 A decision reads a snapshot and never writes to it; only `tieline.control.State` does. Record
 arrays keep the fields that are read together in one cache line, and cost one argument in a
@@ -31,6 +35,7 @@ KIND: Final = np.dtype(
     [
         ("count", np.int32),  # accelerators of the gang
         ("tenant", np.int32),
+        ("home", np.int32),  # site row of the tenant's home; -1 when it has none
         ("weight", np.float64),  # factor on the value of the job, > 0
         ("start", np.int64),  # its waiting jobs are queue[start:end] ...
         ("end", np.int64),
@@ -49,7 +54,18 @@ POOL: Final = np.dtype(
         ("size", np.int32),  # accelerators per node
         ("accelerator", np.int32),
         ("site", np.int32),
+        ("market", np.int32),
         ("open", np.bool_),  # whether new work may start there
+    ],
+    align=True,
+)
+
+MARKET: Final = np.dtype(
+    [
+        ("first", np.int32),  # its pools are market_pools[first:last]
+        ("last", np.int32),
+        ("accelerator", np.int32),
+        ("region", np.int32),
     ],
     align=True,
 )
@@ -65,11 +81,19 @@ class Snapshot(NamedTuple):
     jobs: NDArray[np.void]
     """Axis J, dtype `JOB`."""
     kinds: NDArray[np.void]
-    """Axis K, dtype `KIND`."""
+    """Axis K, dtype `KIND`; rows beyond the kinds known are empty."""
     rate: NDArray[np.float64]
-    """Axes K, P: progress relative to the rate `JOB.work` is stated in; 0 = never runs there."""
+    """Axes K, M: progress relative to the rate `JOB.work` is stated in; 0 = never runs there."""
     barred: NDArray[np.uint16]
-    """Axes K, P: bits of `Reason` that the filters found."""
+    """Axes K, M: bits of `Reason` that the filters found."""
+    stage: NDArray[np.float64]
+    """Axes K, M: time before the work begins there [s], >= 0: staging, restart."""
+    nearest: NDArray[np.int32]
+    """Axes K, M: markets by rising `stage`."""
+    markets: NDArray[np.void]
+    """Axis M, dtype `MARKET`."""
+    market_pools: NDArray[np.int32]
+    """Axis P: pool rows grouped by market."""
     pools: NDArray[np.void]
     """Axis P, dtype `POOL`."""
     node_free: NDArray[np.int32]

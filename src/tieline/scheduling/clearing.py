@@ -17,7 +17,7 @@ import numpy as np
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.fill import fill, value
-from tieline.scheduling.room import Plan, Room, eligible, has_room, within_quota
+from tieline.scheduling.room import Plan, Room
 
 #: Stop once the certified gap is below this share of the bound.
 _TOLERANCE: Final = 1e-3
@@ -26,80 +26,133 @@ _STEPS: Final = 24
 
 
 @compiled
-def dual(s: Snapshot, room: Room, prices: Array, demand: Array) -> float:
+def market_free(s: Snapshot, room: Room) -> Array:
+    """Give the free accelerators of each market, shape (M,)."""
+    free = np.zeros(len(s.markets), np.int64)
+    for p in range(len(s.pools)):
+        free[s.pools[p].market] += room.free[p]
+    return free
+
+
+@compiled
+def _offers(s: Snapshot, room: Room, prices: Array, k: int, cheapest: Array, out: Array) -> int:
+    """List the markets worth their price for the least job of a kind; give their number.
+
+    A market is left out when another of the same model is no farther and cheaper: no job of
+    the kind would prefer it. `cheapest` is scratch of shape (A,).
+    """
+    n, row = s.kinds[k].count, s.queue[s.kinds[k].start]
+    cheapest[:] = np.inf
+    found = 0
+    for i in range(len(s.markets)):
+        m = s.nearest[k, i]
+        a = s.markets[m].accelerator
+        if room.most[m] < n or s.rate[k, m] <= 0.0 or prices[m] > cheapest[a]:
+            continue
+        cheapest[a] = prices[m]
+        if value(s, row, k, m) > prices[m] * n and _quota_left(s, room, k, a):
+            out[found] = m
+            found += 1
+    return found
+
+
+@compiled
+def _quota_left(s: Snapshot, room: Room, k: int, a: int) -> bool:
+    t, n, total = s.kinds[k].tenant, s.kinds[k].count, s.limit.shape[1] - 1
+    return (
+        room.used[t, a] + n <= s.limit[t, a] and room.used[t, total] + n <= s.limit[t, total]
+    )
+
+
+@compiled
+def dual(s: Snapshot, room: Room, prices: Array, free: Array, demand: Array, stride: int) -> float:
     """Give D(prices) over the options that fit now, and the demand at these prices.
 
     Parameters
     ----------
     room
         What is free at the start of the decision; read only.
+    free
+        Shape (M,): `market_free(s, room)`.
     demand
-        Shape (P,) [accelerators]: written. A job with equally good pools spreads its demand
-        over them in proportion to what they have free.
+        Shape (M,) [accelerators]: written. A job with equally good markets spreads its
+        demand over them in proportion to what they have free.
+    stride
+        Look at every stride-th kind only and scale up: an estimate, no bound, unless it is 1.
 
     Notes
     -----
-    Within a kind the surplus falls with work, so the scan of a kind stops at the first job
-    without a surplus: O(K P + P x jobs that are worth their price).
+    Within a kind the surplus falls with work on every market, so markets drop out for good
+    as the scan of a kind goes on, and it stops when none is left.
     """
-    n_pools = len(s.pools)
     demand[:] = 0.0
-    total = 0.0
-    for p in range(n_pools):
-        total += prices[p] * room.free[p]
-    options = np.empty(n_pools, np.int64)
-    surplus = np.empty(n_pools, np.float64)
-    for k in range(len(s.kinds)):
+    surpluses = 0.0
+    markets = np.empty(len(s.markets), np.int64)
+    surplus = np.empty(len(s.markets), np.float64)
+    cheapest = np.empty(s.limit.shape[1], np.float64)
+    for k in range(0, len(s.kinds), stride):
         if s.kinds[k].start == s.kinds[k].end:
             continue
         n = s.kinds[k].count
-        n_options = 0
-        for p in range(n_pools):
-            if has_room(s, room, k, p) and eligible(s, k, p, False):
-                if within_quota(s, room.used, k, p):
-                    options[n_options] = p
-                    n_options += 1
-        if n_options == 0:
-            continue
+        left = _offers(s, room, prices, k, cheapest, markets)
         for q in range(s.kinds[k].start, s.kinds[k].end):
-            best = 0.0
-            for i in range(n_options):
-                p = options[i]
-                surplus[i] = value(s, s.queue[q], k, p) - prices[p] * n
-                best = max(best, surplus[i])
-            if best <= 0.0:
+            best, kept = 0.0, 0
+            for i in range(left):
+                m = markets[i]
+                gain = value(s, s.queue[q], k, m) - prices[m] * n
+                if gain > 0.0:
+                    markets[kept], surplus[kept] = m, gain
+                    kept += 1
+                    best = max(best, gain)
+            left = kept
+            if left == 0:
                 break
-            total += best
+            surpluses += best
             tied = 0.0
-            for i in range(n_options):
+            for i in range(left):
                 if surplus[i] >= best * (1.0 - 1e-9):
-                    tied += room.free[options[i]]
-            for i in range(n_options):
+                    tied += free[markets[i]]
+            for i in range(left):
                 if surplus[i] >= best * (1.0 - 1e-9):
-                    demand[options[i]] += n * room.free[options[i]] / tied
+                    demand[markets[i]] += n * free[markets[i]] / tied
+    total = surpluses * stride
+    for m in range(len(s.markets)):
+        demand[m] *= stride
+        total += prices[m] * free[m]
     return total
 
 
 @compiled
 def polyak_step(prices: Array, demand: Array, free: Array, distance: float) -> None:
-    """Move prices along the excess demand by `distance` / |excess|^2; never below 0."""
+    """Move prices along the relative excess demand, as far as Polyak's rule says; never below 0.
+
+    The metric weighs each market by what it has free, so that a small market moves as fast
+    as a large one: step = distance / sum_m free_m e_m^2, with e_m = (demand - free) / free.
+    """
     norm = 0.0
-    for p in range(len(prices)):
-        excess = demand[p] - free[p]
-        if excess > 0.0 or prices[p] > 0.0:
-            norm += excess * excess
+    for m in range(len(prices)):
+        if free[m] > 0:
+            excess = demand[m] - free[m]
+            if excess > 0.0 or prices[m] > 0.0:
+                norm += excess * excess / free[m]
     if norm == 0.0:
         return
-    for p in range(len(prices)):
-        if free[p] > 0:
-            step = distance * (demand[p] - free[p]) / norm
-            prices[p] = max(0.0, prices[p] + step)
+    for m in range(len(prices)):
+        if free[m] > 0:
+            step = distance * (demand[m] - free[m]) / free[m] / norm
+            prices[m] = max(0.0, prices[m] + step)
 
 
 @compiled
 def copy_room(room: Room) -> Room:
     """Give a copy that may be reduced."""
-    return Room(room.free.copy(), room.largest.copy(), room.node_free.copy(), room.used.copy())
+    return Room(
+        room.free.copy(),
+        room.largest.copy(),
+        room.most.copy(),
+        room.node_free.copy(),
+        room.used.copy(),
+    )
 
 
 @compiled
@@ -113,19 +166,17 @@ def clear(s: Snapshot, room: Room, plan: Plan, cursor: Array) -> tuple[float, fl
     cursor
         Shape (K,): written; the first waiting job of each kind that was not placed.
     """
-    n_active = 0
+    free = market_free(s, room)
+    prices = np.zeros(len(s.markets), np.float64)
+    if np.count_nonzero(free) <= 1:
+        return fill(s, room, prices, plan, cursor)
     for p in range(len(s.pools)):
-        if room.free[p] > 0:
-            n_active += 1
-    zeros = np.zeros(len(s.pools), np.float64)
-    if n_active <= 1:
-        return fill(s, room, zeros, plan, cursor)
-    prices = s.prices.copy()
-    demand = np.empty(len(s.pools), np.float64)
+        prices[s.pools[p].market] = s.prices[p]
+    demand = np.empty(len(s.markets), np.float64)
     best_prices = prices.copy()
     best, bound = -1.0, np.inf
     for _ in range(_STEPS):
-        bound = min(bound, dual(s, room, prices, demand))
+        bound = min(bound, dual(s, room, prices, free, demand, 1))
         plan.size[0] = 0
         trial = copy_room(room)
         placed, _unused = fill(s, trial, prices, plan, cursor)
@@ -134,7 +185,7 @@ def clear(s: Snapshot, room: Room, plan: Plan, cursor: Array) -> tuple[float, fl
             best_prices[:] = prices
         if bound - best <= _TOLERANCE * bound:
             break
-        polyak_step(prices, demand, room.free, bound - best)
+        polyak_step(prices, demand, free, bound - best)
     plan.size[0] = 0
     placed, _unused = fill(s, room, best_prices, plan, cursor)
     return placed, bound
@@ -153,11 +204,13 @@ def waiting_prices(s: Snapshot, room: Room, cursor: Array, prices: Array) -> Non
     prices
         Shape (P,) [finished jobs per accelerator-second]: written.
     """
-    prices[:] = 0.0
+    by_market = np.zeros(len(s.markets), np.float64)
     for k in range(len(s.kinds)):
         if cursor[k] >= s.kinds[k].end:
             continue
-        row = s.queue[cursor[k]]
-        for p in range(len(s.pools)):
-            if eligible(s, k, p, False) and within_quota(s, room.used, k, p):
-                prices[p] = max(prices[p], value(s, row, k, p) / s.kinds[k].count)
+        row, n = s.queue[cursor[k]], s.kinds[k].count
+        for m in range(len(s.markets)):
+            if s.rate[k, m] > 0.0 and _quota_left(s, room, k, s.markets[m].accelerator):
+                by_market[m] = max(by_market[m], value(s, row, k, m) / n)
+    for p in range(len(s.pools)):
+        prices[p] = by_market[s.pools[p].market]

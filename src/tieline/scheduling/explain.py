@@ -76,20 +76,22 @@ def explain(snapshot: Snapshot, policy: Policy, pools: Sequence[Pool], row: int)
 
 
 def _answer(s: Snapshot, policy: Policy, room: Room, pool: Pool, p: int, row: int) -> PoolAnswer:
-    k = int(s.jobs[row]["kind"])
-    found = Reason(int(s.barred[k, p])) & (NEVER | Reason.HOME)
-    if not policy.home_only:
-        found &= ~Reason.HOME
+    k, m = int(s.jobs[row]["kind"]), int(s.pools[p]["market"])
+    found = Reason(int(s.barred[k, m]))
+    if s.kinds[k]["count"] > s.pools[p]["capacity"]:
+        found |= Reason.GANG
+    if policy.home_only and s.pools[p]["site"] != s.kinds[k]["home"]:
+        found |= Reason.HOME
     if not found:
         found = _not_now(s, policy, room, k, p)
-    runs = s.rate[k, p] > 0
+    runs = s.rate[k, m] > 0
     return PoolAnswer(
         pool=pool.id,
         reasons=tuple(reason for reason in Reason if reason & found),
         free=int(room.free[p]),
         largest=int(room.largest[p]),
         price=float(s.prices[p]),
-        worth=value(s, row, k, p) / int(s.kinds[k]["count"]) if runs else 0.0,
+        worth=value(s, row, k, m) / int(s.kinds[k]["count"]) if runs else 0.0,
     )
 
 

@@ -10,35 +10,46 @@ import numpy as np
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.heap import drop_top, push, sift
-from tieline.scheduling.room import Plan, Room, eligible, has_room, take, within_quota
+from tieline.scheduling.room import Plan, Room, has_room, take, within_quota
 
 #: Shortest time to the end that is told apart [s]: keeps values finite for empty jobs.
 _SHORTEST_S = 1.0
 
 
 @compiled
-def value(s: Snapshot, row: int, k: int, p: int) -> float:
-    """Give the value of starting the job on the pool now [finished jobs per second]."""
-    return s.kinds[k].weight / max(_SHORTEST_S, s.jobs[row].work / s.rate[k, p])
+def value(s: Snapshot, row: int, k: int, m: int) -> float:
+    """Give the value of starting the job in the market now [finished jobs per second]."""
+    run_s = s.stage[k, m] + s.jobs[row].work / s.rate[k, m]
+    return s.kinds[k].weight / max(_SHORTEST_S, run_s)
 
 
 @compiled
-def best_offer(
-    s: Snapshot, room: Room, prices: Array, k: int, row: int
-) -> tuple[float, int]:
+def tightest_pool(s: Snapshot, room: Room, k: int, m: int) -> int:
+    """Give the pool of the market with room and the fewest free accelerators, or -1."""
+    best = -1
+    for i in range(s.markets[m].first, s.markets[m].last):
+        p = s.market_pools[i]
+        if has_room(s, room, k, p) and (best < 0 or room.free[p] < room.free[best]):
+            best = p
+    return best
+
+
+@compiled
+def best_offer(s: Snapshot, room: Room, prices: Array, k: int, row: int) -> tuple[float, int]:
     """Give the highest surplus per accelerator over the pools with room, and its pool or -1.
 
-    Equal surplus: the pool with the fewest free accelerators, then the lowest row.
+    `prices` is shape (M,). Equal surplus: the market with the lowest row.
     """
     n = s.kinds[k].count
     best, pool = -np.inf, -1
-    for p in range(len(s.pools)):
-        if not has_room(s, room, k, p) or not eligible(s, k, p, False):
+    for m in range(len(s.markets)):
+        if room.most[m] < n or s.rate[k, m] <= 0.0:
             continue
-        surplus = value(s, row, k, p) / n - prices[p]
-        if surplus < best or (surplus == best and room.free[p] >= room.free[pool]):
+        surplus = value(s, row, k, m) / n - prices[m]
+        if surplus <= best:
             continue
-        if within_quota(s, room.used, k, p):
+        p = tightest_pool(s, room, k, m)
+        if p >= 0 and within_quota(s, room.used, k, p):
             best, pool = surplus, p
     return best, pool
 
@@ -50,7 +61,7 @@ def fill(s: Snapshot, room: Room, prices: Array, plan: Plan, cursor: Array) -> t
     Parameters
     ----------
     prices
-        Shape (P,) [finished jobs per accelerator-second], >= 0; zeros give the plain greedy
+        Shape (M,) [finished jobs per accelerator-second], >= 0; zeros give the plain greedy
         order (least remaining accelerator-time first).
     cursor
         Shape (K,): written; the first job of each kind that was not placed.
@@ -59,12 +70,12 @@ def fill(s: Snapshot, room: Room, prices: Array, plan: Plan, cursor: Array) -> t
     -------
     tuple of float
         The value placed, and an upper bound on the value of any placement that is valid
-        where prices are 0 and one pool has room: everything before the first job that found
+        where prices are 0 and one market has room: everything before the first job that found
         no room, plus what is free at that moment at that job's value per accelerator.
 
     Notes
     -----
-    O((K + placed) (P + log K)): room only shrinks, so a kind without an offer is done.
+    O((K + placed) (M + log K)): room only shrinks, so a kind without an offer is done.
     """
     keys = np.empty(len(s.kinds), np.float64)
     kinds = np.empty(len(s.kinds), np.int64)
@@ -88,12 +99,13 @@ def fill(s: Snapshot, room: Room, prices: Array, plan: Plan, cursor: Array) -> t
             keys[0] = -surplus
             sift(keys, kinds, size)
         else:
-            placed += value(s, row, k, p)
+            m = s.pools[p].market
+            placed += value(s, row, k, m)
             take(s, room, plan, row, p)
             cursor[k] += 1
             if cursor[k] < s.kinds[k].end:
                 row = s.queue[cursor[k]]
-                keys[0] = prices[p] - value(s, row, k, p) / s.kinds[k].count
+                keys[0] = prices[m] - value(s, row, k, m) / s.kinds[k].count
                 sift(keys, kinds, size)
             else:
                 size = drop_top(keys, kinds, size)

@@ -1,7 +1,8 @@
-"""Which kinds of job may use which pools, and why not: one function, typed reasons.
+"""Which kinds of job may use which markets, and why not: one function, typed reasons.
 
-Runs once per kind, not per cycle; what changes with time (free accelerators, used quotas,
-closed sites) is checked by the planning kernels and explained by `tieline.scheduling.explain`.
+Runs once per kind, not per cycle. What differs from pool to pool of a market (size, home) or
+changes with time (free accelerators, used quotas, closed sites) is checked by the planning
+kernels and explained by `tieline.scheduling.explain`.
 """
 
 from collections.abc import Mapping
@@ -24,10 +25,16 @@ def bars(
     datasets: Mapping[str, Dataset],
     rate: float,
 ) -> Reason:
-    """Give every reason that keeps the kind off the pool for good; empty when it may run.
+    """Give every reason that keeps the kind off the pool's market for good; empty if none.
 
-    `Reason.HOME` is among them when the pool is not at the tenant's home; it counts only
-    under policies that keep tenants at home.
+    Parameters
+    ----------
+    pool
+        Any pool of the market.
+    region
+        The market's.
+    rate
+        Of the kind on the market's accelerators; 0 gives `Reason.SPEED`.
     """
     used = [datasets[name] for name in kind.datasets]
     stacks = pool.stacks or frozenset({accelerator.stack})
@@ -35,12 +42,10 @@ def bars(
     found = {
         Reason.STACK: bool(kind.stacks) and not kind.stacks & stacks,
         Reason.MEMORY: 0 < accelerator.memory_bytes < kind.memory_bytes,
-        Reason.GANG: kind.count > pool.capacity,
         Reason.RESIDENCY: not may_reside(region, kind.residency, used),
         Reason.TRUST: not trusted(pool, sensitivities),
         Reason.QUOTA: kind.count > min(quota(tenant, accelerator.id), total_quota(tenant)),
         Reason.SPEED: rate <= 0,
-        Reason.HOME: pool.site != tenant.home,
     }
     result = Reason(0)
     for reason, applies in found.items():

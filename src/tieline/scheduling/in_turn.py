@@ -22,16 +22,15 @@ def fastest_pool(s: Snapshot, room: Room, k: int, home_only: bool, shut: Array) 
 
     Equal rates: the pool with the fewest free accelerators, then the lowest row.
     """
-    best = -1
+    best, fastest = -1, 0.0
     for p in range(len(s.pools)):
         if shut[p] or not has_room(s, room, k, p) or not eligible(s, k, p, home_only):
             continue
         if not within_quota(s, room.used, k, p):
             continue
-        if best < 0 or s.rate[k, p] > s.rate[k, best]:
-            best = p
-        elif s.rate[k, p] == s.rate[k, best] and room.free[p] < room.free[best]:
-            best = p
+        rate = s.rate[k, s.pools[p].market]
+        if rate > fastest or (rate == fastest and room.free[p] < room.free[best]):
+            best, fastest = p, rate
     return best
 
 

@@ -5,13 +5,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tieline.model.reasons import Reason
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.seats import largest_free, seat
-
-_HOME = int(Reason.HOME)
-
 
 class Room(NamedTuple):
     """Free accelerators, reduced as placements are planned."""
@@ -20,6 +16,8 @@ class Room(NamedTuple):
     """Axis P."""
     largest: NDArray[np.int32]
     """Axis P: the most free accelerators on any one node."""
+    most: NDArray[np.int32]
+    """Axis M: the most free accelerators in any one pool."""
     node_free: NDArray[np.int32]
     """Axis N."""
     used: NDArray[np.int64]
@@ -70,13 +68,25 @@ def open_room(s: Snapshot) -> Room:
             free[p] = pools[p].free
             if free[p] > 0:
                 largest[p] = largest_free(s.node_free, pools[p].first, pools[p].last)
-    return Room(free, largest, s.node_free.copy(), s.used.copy())
+    most = np.zeros(len(s.markets), np.int32)
+    for p in range(len(pools)):
+        most[pools[p].market] = max(most[pools[p].market], free[p])
+    return Room(free, largest, most, s.node_free.copy(), s.used.copy())
 
 
 @compiled
 def eligible(s: Snapshot, k: int, p: int, home_only: bool) -> bool:
     """Whether jobs of kind `k` may ever use pool `p` under the policy."""
-    return s.rate[k, p] > 0.0 and not (home_only and (s.barred[k, p] & _HOME) != 0)
+    if s.rate[k, s.pools[p].market] <= 0.0 or s.kinds[k].count > s.pools[p].capacity:
+        return False
+    return not home_only or s.pools[p].site == s.kinds[k].home
+
+
+@compiled
+def run_time(s: Snapshot, row: int, p: int) -> float:
+    """Give the estimated time from the start of the job on the pool to its end [s]."""
+    k, m = s.jobs[row].kind, s.pools[p].market
+    return s.stage[k, m] + s.jobs[row].work / s.rate[k, m]
 
 
 @compiled
@@ -110,3 +120,13 @@ def take(s: Snapshot, room: Room, plan: Plan, row: int, p: int) -> None:
     room.largest[p] = largest_free(room.node_free, s.pools[p].first, s.pools[p].last)
     room.used[t, s.pools[p].accelerator] += n
     room.used[t, s.limit.shape[1] - 1] += n
+    update_most(s, room, s.pools[p].market)
+
+
+@compiled
+def update_most(s: Snapshot, room: Room, m: int) -> None:
+    """Bring `most` of a market up to date with `free`."""
+    most = 0
+    for i in range(s.markets[m].first, s.markets[m].last):
+        most = max(most, room.free[s.market_pools[i]])
+    room.most[m] = most

@@ -59,6 +59,8 @@ def simulate(
     times.append(np.inf)
     kind = state.snapshot.jobs["kind"]
     rate = state.snapshot.rate
+    stage = state.snapshot.stage
+    market = state.snapshot.pools["market"]
     ends: list[tuple[float, int]] = []
     at, cycles, n_arriving = 0, 0, len(arriving)
     while at < n_arriving or ends:
@@ -77,7 +79,8 @@ def simulate(
         )
         actions, state, decision = run_cycle(state, seen, now)
         for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
-            finish = now + duration_s[row] / rate[kind[row], pool]
+            k, m = kind[row], market[pool]
+            finish = now + stage[k, m] + duration_s[row] / rate[k, m]
             start[row] = now
             end[row] = finish
             where[row] = pool

@@ -21,7 +21,9 @@ from tieline.scheduling.room import (
     eligible,
     has_room,
     open_room,
+    run_time,
     take,
+    update_most,
     within_quota,
 )
 from tieline.scheduling.seats import best_node, largest_free
@@ -56,7 +58,7 @@ def _busy_nodes(s: Snapshot, plan: Plan, p: int, now: float) -> tuple[Array, Arr
         if plan.placements[i].pool == p:
             row = plan.placements[i].row
             for b in range(plan.placements[i].first, plan.placements[i].last):
-                ends[n] = now + s.jobs[row].work / s.rate[s.jobs[row].kind, p]
+                ends[n] = now + run_time(s, row, p)
                 nodes[n], amounts[n] = plan.seats[b].node, plan.seats[b].amount
                 n += 1
     return ends, nodes, amounts
@@ -119,7 +121,7 @@ def _reserve_best(
     for p in range(len(s.pools)):
         if s.pools[p].open and eligible(s, k, p, False) and within_quota(s, room.used, k, p):
             begin, _free = _earliest(s, room, plan, p, n, now)
-            end = begin + s.jobs[row].work / s.rate[k, p]
+            end = begin + run_time(s, row, p)
             if end < soonest:
                 best, soonest = p, end
     if best < 0:
@@ -130,6 +132,7 @@ def _reserve_best(
     _reserve(free, n, s.pools[best].size, spare)
     late.free[best] = spare.sum()
     late.largest[best] = largest_free(late.node_free, first, last)
+    update_most(s, late, s.pools[best].market)
 
 
 @compiled
@@ -148,6 +151,7 @@ def _place(s: Snapshot, room: Room, late: Room, plan: Plan, row: int, p: int, en
     for r in (room, late):
         r.free[p] = r.node_free[first:last].sum()
         r.largest[p] = largest_free(r.node_free, first, last)
+        update_most(s, r, s.pools[p].market)
     k = s.jobs[row].kind
     a, total = s.pools[p].accelerator, s.limit.shape[1] - 1
     other = room if ends_late else late
@@ -172,8 +176,7 @@ def _plan_backfill(s: Snapshot, plan: Plan, now: float) -> None:
         ends_late = p >= 0
         if not ends_late:
             for q in range(len(s.pools)):
-                run_s = s.jobs[row].work / s.rate[k, q] if s.rate[k, q] > 0.0 else np.inf
-                shut[q] = now + run_s > begins[q]
+                shut[q] = not eligible(s, k, q, False) or now + run_time(s, row, q) > begins[q]
             p = fastest_pool(s, room, k, False, shut)
             shut[:] = False
         if p >= 0:
