@@ -100,6 +100,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.UNKNOWN, _E.FAILED): _S.FAILED,
     (_S.UNKNOWN, _E.STOPPED): _S.CANCELLED,
     (_S.UNKNOWN, _E.CANCEL): _S.CANCELLING,
+    (_S.UNKNOWN, _E.REFUSED): _S.FAILED,
     (_S.UNKNOWN, _E.SILENCE): _S.UNKNOWN,
     (_S.UNKNOWN, _E.FENCED): _S.LOST,
     (_S.LOST, _E.REQUEUED): _S.QUEUED,

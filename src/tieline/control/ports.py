@@ -58,7 +58,7 @@ class RunReport:
 
 
 class Engine(Protocol):
-    """Runs attempts at one site.
+    """Runs attempts at one site. Threads may share an engine.
 
     Calls may block up to the engine's own time-out, never longer. Any of them raises
     `EngineUnavailable` when the site does not answer: then nothing is known, and the same

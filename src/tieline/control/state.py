@@ -124,7 +124,8 @@ class State:
             Shape (held,): when each attempt began [s].
         """
         # More may hold accelerators than there are, and the rest of the network fills up too.
-        running = np.zeros(self.network.capacity + len(rows), np.int32)
+        running = np.zeros(len(self.snapshot.running) + len(rows), np.int32)
+        running[: len(self.snapshot.running)] = self.snapshot.running
         s = self.snapshot = self.snapshot._replace(running=running)
         counts = s.kinds["count"][s.jobs["kind"][rows]]
         for i in np.argsort(-counts, kind="stable"):
