@@ -120,6 +120,14 @@ def test_every_format_has_a_sample() -> None:
     assert set(SAMPLES) == set(FORMATS)
 
 
+def test_every_format_is_documented() -> None:
+    """The page on readers has a row for each format, which names its options."""
+    page = (Path(__file__).parents[2] / "docs/how-to/add-a-trace-reader.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, kind in FORMATS.items():
+        assert [option for option in kind.options if f"`{option}`" not in rows[name]] == []
+
+
 @each_format
 def test_the_jobs_are_in_order_and_sound(name: str, tmp_path: Path) -> None:
     """Jobs start at 0 and ascend; times are finite and not negative; gangs have at least one."""

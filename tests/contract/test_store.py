@@ -408,13 +408,13 @@ def test_news_neither_skip_nor_repeat(store: Store) -> None:
     writing, done = threading.Barrier(5), threading.Event()
 
     def user(number: int) -> None:
-        writing.wait()
+        writing.wait(timeout=30)
         for turn in range(12):
             jobs = store.add_jobs([replace(SPEC, name=f"{number}-{turn}")] * 2, now=1.0)
             store.request_cancel(jobs[0].id, now=2.0)
 
     def loop() -> None:
-        writing.wait()
+        writing.wait(timeout=30)
         while not done.is_set():
             waiting = store.jobs(status=[Status.QUEUED], limit=5)
             store.record([change(job, Event.PLACED) for job in waiting])
@@ -425,16 +425,17 @@ def test_news_neither_skip_nor_repeat(store: Store) -> None:
         users = [pool.submit(user, number) for number in range(4)]
         looping = pool.submit(loop)
         position, finished = 0, False
-        while not finished:
-            finished = all(one.done() for one in users)
-            news = store.news(position)
-            assert news.position >= position
-            position = news.position
-            seen += [job.id for job in news.submitted]
-            cancelled += news.cancel
-        done.set()
-        looping.result()
-        for one in users:
+        try:
+            while not finished:
+                finished = all(one.done() for one in users)
+                news = store.news(position)
+                assert news.position >= position
+                position = news.position
+                seen += [job.id for job in news.submitted]
+                cancelled += news.cancel
+        finally:
+            done.set()
+        for one in (*users, looping):
             one.result()
     assert seen == [job.id for job in store.jobs(limit=1000)][::-1]
     assert len(seen) == 96

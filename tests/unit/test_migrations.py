@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -148,31 +148,30 @@ import sys
 from alembic import command
 from tieline.store import open_store
 
-print("ready", flush=True)
 for line in sys.stdin:
     open_store(line.strip()).close()
     print("open", flush=True)
 """
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for number in range(10):
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write(f"sqlite:///{tmp_path / str(number)}.db\n")
-            process.stdin.flush()
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "open\n"
-    for process in processes:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", code],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(3)
+        ]
+        pipes = [(process.stdin, process.stdout) for process in processes]
+        for number in range(10):
+            for urls, _ in pipes:
+                assert urls is not None
+                print(f"sqlite:///{tmp_path / str(number)}.db", file=urls, flush=True)
+            for _, answers in pipes:
+                assert answers is not None
+                assert answers.readline() == "open\n"
     assert all(works(tmp_path / f"{number}.db") for number in range(10))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from tieline.control.ports import Store
 from tieline.model.errors import InputError, StoreUnavailable
 from tieline.model.job import JobSpec
 from tieline.model.workload import Workload
@@ -124,6 +125,23 @@ def test_a_store_that_stays_locked_is_unavailable(
     (job,) = store.add_jobs([SPEC], now=1.0, key="k")
     assert store.jobs() == [job]
     store.close()
+
+
+def test_opening_waits_for_another_process(tmp_path: Path) -> None:
+    """A file that is not in WAL mode yet is opened once nobody else is at it."""
+    file = tmp_path / "store.db"
+    open_store(f"sqlite:///{file}").close()
+    opened: list[Store] = []
+    opening = threading.Thread(target=lambda: opened.append(open_store(f"sqlite:///{file}")))
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN IMMEDIATE")
+        opening.start()
+        opening.join(0.2)
+        assert opening.is_alive()
+        other.execute("COMMIT")
+    opening.join(10)
+    opened[0].close()
 
 
 def test_stores_in_memory_are_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,22 +12,28 @@ import click
 from tieline import __version__
 from tieline.model.errors import InputError, TielineError
 
-#: Subcommand -> module that holds it; imported only when it is called.
+#: Subcommand -> module that holds it, imported only when it is called, and its line in the help.
 COMMANDS: Final = {
-    "accelerators": "tieline.cli.accelerators",
-    "cancel": "tieline.cli.jobs",
-    "check": "tieline.cli.check",
-    "demo": "tieline.cli.demo",
-    "job": "tieline.cli.jobs",
-    "jobs": "tieline.cli.jobs",
-    "logs": "tieline.cli.jobs",
-    "pools": "tieline.cli.pools",
-    "prices": "tieline.cli.pools",
-    "replay": "tieline.cli.replay",
-    "submit": "tieline.cli.submit",
-    "trace": "tieline.cli.trace",
-    "up": "tieline.cli.up",
-    "why": "tieline.cli.why",
+    "accelerators": (
+        "tieline.cli.accelerators",
+        "Show the accelerators known, or everything about one: figures, rates, sources.",
+    ),
+    "cancel": ("tieline.cli.jobs", "Ask for the end of jobs."),
+    "check": (
+        "tieline.cli.check",
+        "Check network and job files: every mistake with its line, or what a file holds.",
+    ),
+    "demo": ("tieline.cli.demo", "Join three centres on this machine and run real jobs on them."),
+    "job": ("tieline.cli.jobs", "Show everything about one job."),
+    "jobs": ("tieline.cli.jobs", "List jobs, the newest first."),
+    "logs": ("tieline.cli.jobs", "Print the output of a job."),
+    "pools": ("tieline.cli.pools", "Show every pool: what is in use, free and waited for."),
+    "prices": ("tieline.cli.pools", "Show what an accelerator-hour is worth at each pool."),
+    "replay": ("tieline.cli.replay", "Run a recorded trace through the scheduler."),
+    "submit": ("tieline.cli.submit", "Submit the jobs of a file."),
+    "trace": ("tieline.cli.trace", "Look at recorded jobs, convert them, fetch public ones."),
+    "up": ("tieline.cli.up", "Serve a network: the scheduling loop and the HTTP API."),
+    "why": ("tieline.cli.why", "Say why a job is where it is: every pool's answer."),
 }
 
 
@@ -44,8 +50,15 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their lines, without importing any of them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in sorted(COMMANDS.items())])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

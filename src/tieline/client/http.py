@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 from pydantic import ValidationError
 
+from tieline.client.address import DEFAULT_URL
 from tieline.control.lifecycle import Status
 from tieline.files.job import job_to_dict
 from tieline.model.errors import (
@@ -37,14 +38,14 @@ from tieline.wire.schemas import (
     named,
 )
 
-#: Where `tieline up` listens unless told otherwise.
-DEFAULT_URL: Final = "http://127.0.0.1:8421"
 #: Time for an answer [s]; every route answers far sooner.
 TIMEOUT_S: Final = 30.0
 #: The answer was lost on the way; the request may have been carried out.
 _BROKEN_OFF: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 #: While waiting for jobs: between two looks, from the first to the later ones [s].
 _POLL_S: Final = (0.1, 1.0)
+#: While following a job's output: between two looks [s].
+_FOLLOW_S: Final = 0.3
 #: How long `wait` bears a control plane that does not answer, as during a restart [s].
 _PATIENCE_S: Final = 30.0
 
@@ -173,6 +174,19 @@ class Client:
         """Give the next piece of a job's output from `offset` on; empty when there is none yet."""
         answer = self._send("GET", f"/jobs/{_part(job_id)}/log", params={"offset": offset})
         return answer.content
+
+    def output(self, job_id: str, *, follow: bool = False) -> Iterator[bytes]:
+        """Give a job's output piece by piece: all there is now, or all until the job's end."""
+        offset = 0
+        while True:
+            # Looked at before the output is read: nothing is missed.
+            last = not follow or self.job(job_id).status.ended
+            while piece := self.log(job_id, offset):
+                offset += len(piece)
+                yield piece
+            if last:
+                return
+            time.sleep(_FOLLOW_S)
 
     def events(self, job_id: str) -> Events:
         """Give the history of a job."""
@@ -306,16 +320,3 @@ def _part(job_id: str) -> str:
     if not _ID.fullmatch(job_id):
         raise NotFoundError(f"there is no job {job_id!r}")
     return job_id
-
-
-def follow(client: Client, job_id: str, *, poll_s: float = 0.3) -> Iterator[bytes]:
-    """Give a job's output piece by piece, until the job has ended and all of it is given."""
-    offset = 0
-    while True:
-        ended = client.job(job_id).status.ended  # looked at before the log: nothing is missed
-        while piece := client.log(job_id, offset):
-            offset += len(piece)
-            yield piece
-        if ended:
-            return
-        time.sleep(poll_s)

@@ -4,6 +4,7 @@ from tieline.control.waiting import remove
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.room import Plan, eligible, run_time, within_quota
+from tieline.scheduling.seats import largest_free, seat
 
 
 @compiled
@@ -58,6 +59,39 @@ def hold(s: Snapshot, row: int, p: int, seats: Array, now: float) -> None:
 
 
 @compiled
+def restore(s: Snapshot, row: int, p: int, began: float, seats: Array) -> None:
+    """Let the job hold accelerators of a pool that it took before this state began.
+
+    It sits where there is room, spread over nodes where it must be; what the pool does not
+    have any more, it holds without a seat, so that `free` falls below 0.
+
+    Parameters
+    ----------
+    seats
+        Dtype `SEAT`: scratch, as long as the pool has nodes.
+    """
+    k = s.jobs[row].kind
+    n, first, last = s.kinds[k].count, s.pools[p].first, s.pools[p].last
+    amount = min(n, s.pools[p].size)
+    n_seats = 0
+    if largest_free(s.node_free, first, last) >= amount and s.node_free[first:last].sum() >= n:
+        n_seats = seat(s.node_free, s.pools[p], n, seats, 0)
+        for i in range(n_seats):
+            s.node_free[seats[i].node] += seats[i].amount  # `hold` takes them
+    else:
+        for node in range(first, last):
+            taken = min(n, s.node_free[node])
+            if taken > 0:
+                seats[n_seats].node = node
+                seats[n_seats].amount = taken
+                n_seats += 1
+                n -= taken
+    hold(s, row, p, seats[:n_seats], began)
+    if s.rate[k, s.pools[p].market] <= 0.0:  # a rule has changed since
+        s.jobs[row].ends = began + s.jobs[row].work
+
+
+@compiled
 def _holds_true(s: Snapshot, plan: Plan, i: int) -> bool:
     """Whether placement `i` is still possible on the state as it is now."""
     row, p = plan.placements[i].row, plan.placements[i].pool
@@ -69,8 +103,9 @@ def _holds_true(s: Snapshot, plan: Plan, i: int) -> bool:
         if plan.seats[b].amount < 1 or plan.seats[b].amount > s.node_free[node]:
             return False
         seated += plan.seats[b].amount
-    fits = seated == s.kinds[k].count and eligible(s, k, p, False) and s.pools[p].open
-    return s.jobs[row].waiting and fits and within_quota(s, s.used, k, p)
+    fits = seated == s.kinds[k].count and seated <= s.pools[p].free and eligible(s, k, p, False)
+    may_start = s.jobs[row].waiting and s.pools[p].open
+    return fits and may_start and within_quota(s, s.used, k, p)
 
 
 @compiled

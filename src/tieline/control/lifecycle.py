@@ -1,7 +1,8 @@
-"""The life cycle of a job as one explicit table.
+r"""The life cycle of a job as one explicit table.
 
     queued -> submitted -> running -> succeeded | failed | cancelled
-                  \\-> unknown (site unreachable) -> back, or lost -> queued (next attempt)
+                  \-> unknown (site unreachable) -> back, or lost -> queued (next attempt)
+                                                                 \-> failed (abandoned)
 
 `TRANSITIONS` is the whole truth: what is not in it cannot happen. `submitted` means that the
 placement is in the store and the engine was or will be asked; `running` that the site was
@@ -62,6 +63,8 @@ class Event(IntEnum):
     """The attempt is known to have stopped without a result."""
     REQUEUED = 9
     """The rules allow another attempt."""
+    ABANDONED = 10
+    """They do not: it may have run in part, and a second run could do harm."""
 
 
 _S, _E = Status, Event
@@ -97,9 +100,11 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.UNKNOWN, _E.FAILED): _S.FAILED,
     (_S.UNKNOWN, _E.STOPPED): _S.CANCELLED,
     (_S.UNKNOWN, _E.CANCEL): _S.CANCELLING,
+    (_S.UNKNOWN, _E.REFUSED): _S.FAILED,
     (_S.UNKNOWN, _E.SILENCE): _S.UNKNOWN,
     (_S.UNKNOWN, _E.FENCED): _S.LOST,
     (_S.LOST, _E.REQUEUED): _S.QUEUED,
+    (_S.LOST, _E.ABANDONED): _S.FAILED,
     (_S.LOST, _E.CANCEL): _S.CANCELLED,
 }
 

@@ -58,7 +58,7 @@ class RunReport:
 
 
 class Engine(Protocol):
-    """Runs attempts at one site.
+    """Runs attempts at one site. Threads may share an engine.
 
     Calls may block up to the engine's own time-out, never longer. Any of them raises
     `EngineUnavailable` when the site does not answer: then nothing is known, and the same
@@ -232,7 +232,9 @@ class Store(Protocol):
     ) -> list[JobRecord]:
         """Give at most `limit` jobs, newest first, with `seq` below `before` where given."""
 
-    def events(self, job_id: str | None = None, *, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+    def events(
+        self, job_id: str | None = None, *, after: int = 0, limit: int = 1000
+    ) -> list[StoredEvent]:
         """Give events in order, of one job or of all."""
 
     def close(self) -> None:

@@ -4,11 +4,14 @@ Pure: records and reports in, changes out. The loop writes the changes, then tel
 scheduler which jobs ended.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from tieline.control.lifecycle import TRANSITIONS, Event, Status
 from tieline.control.ports import Change, JobRecord, RunPhase, RunReport
+
+#: An idempotent job whose every attempt was lost is given up after so many.
+MAX_ATTEMPTS: Final = 5
 
 #: What each phase of a run means for its job.
 _EVENTS: Final = {
@@ -21,58 +24,99 @@ _EVENTS: Final = {
 
 
 def reconcile(
-    records: Iterable[JobRecord], reports: Mapping[str, RunReport], now: float
+    records: Iterable[JobRecord],
+    reports: Mapping[str, RunReport],
+    now: float,
+    told_to_end: Collection[str] = (),
 ) -> list[Change]:
-    """Give one change for every job whose report says more than its record.
+    """Give one change for every job of which the site says more than its record.
 
     Parameters
     ----------
     records
         Jobs that hold accelerators at one site (`Status.holds_accelerators`).
     reports
-        All the site knows, by token; a job whose token is absent gives no change: it is
-        submitted again (`missing`).
+        All the site knows, by token.
+    told_to_end
+        Tokens whose end the site had been asked for before it reported. One that it does
+        not know has not started and never will.
     """
-    changes = []
-    for record in records:
-        report = reports.get(record.token)
-        event = None if report is None else _EVENTS.get(report.phase)
-        if report is None or event is None:
-            continue
-        if TRANSITIONS.get((record.status, event)) in (None, record.status):
-            continue
-        changes.append(
-            Change(
-                job_id=record.id,
-                version=record.version,
-                event=event,
-                at=now,
-                started_at=report.started_at,
-                ended_at=report.ended_at,
-                exit_code=report.exit_code,
-                detail=report.detail,
-            )
-        )
-    return changes
+    found = (
+        _absent(record, now, told=record.token in told_to_end)
+        if (report := reports.get(record.token)) is None
+        else _reported(record, report, now)
+        for record in records
+    )
+    return [change for change in found if change is not None]
+
+
+def _reported(record: JobRecord, report: RunReport, now: float) -> Change | None:
+    event = _EVENTS.get(report.phase)
+    if event is None or TRANSITIONS.get((record.status, event)) in (None, record.status):
+        return None
+    return Change(
+        job_id=record.id,
+        version=record.version,
+        event=event,
+        at=now,
+        started_at=report.started_at,
+        ended_at=report.ended_at,
+        exit_code=report.exit_code,
+        detail=report.detail,
+    )
+
+
+def _absent(record: JobRecord, now: float, *, told: bool) -> Change | None:
+    """Give the change for a job whose token the site does not know; see `missing` too."""
+    if record.status is Status.CANCELLING and told:
+        detail = "cancelled before it started"
+        return Change(record.id, record.version, Event.FENCED, now, detail=detail)
+    if record.status is Status.RUNNING:
+        detail = "the site does not know the run any more"
+        return Change(record.id, record.version, Event.SILENCE, now, detail=detail)
+    return None
 
 
 def missing(records: Iterable[JobRecord], reports: Mapping[str, RunReport]) -> list[JobRecord]:
-    """Give the submitted jobs whose token the site does not know: the engine must be asked again.
+    """Give the jobs never seen at the site whose token it does not know: it must be asked again.
 
-    Only `submitted` jobs: a running or unknown one was seen at the site before, so that its
-    absence is the site's loss of memory, not ours to answer with a second run.
+    A job that was seen running is not among them: its absence is the site's loss of memory,
+    not ours to answer with a second run.
     """
     return [
         record
         for record in records
-        if record.status is Status.SUBMITTED and record.token not in reports
+        if record.status in (Status.SUBMITTED, Status.UNKNOWN)
+        and record.started_at is None
+        and record.token not in reports
     ]
+
+
+def resolve_lost(records: Iterable[JobRecord], now: float) -> list[Change]:
+    """Give what becomes of lost jobs, whose attempts are known to have stopped.
+
+    An idempotent one waits again. Another one may have run in part and is never run twice:
+    it has failed, and its user decides.
+    """
+    return [_resolved(record, now) for record in records]
+
+
+def _resolved(record: JobRecord, now: float) -> Change:
+    cause = record.detail or "its run ended without a result"
+    if not record.spec.idempotent:
+        mend = "it may have run in part: submit it again, or declare it idempotent"
+        return Change(record.id, record.version, Event.ABANDONED, now, detail=f"{cause}; {mend}")
+    if record.attempt >= MAX_ATTEMPTS:
+        detail = f"{cause}; so did all {record.attempt} attempts"
+        return Change(record.id, record.version, Event.ABANDONED, now, detail=detail)
+    return Change(record.id, record.version, Event.REQUEUED, now, detail=cause)
 
 
 def silent(records: Iterable[JobRecord], now: float) -> list[Change]:
     """Give the changes for jobs at a site that does not answer: their state is unknown."""
+    detail = "the site does not answer"
     return [
-        Change(record.id, record.version, Event.SILENCE, now)
+        Change(record.id, record.version, Event.SILENCE, now, detail=detail)
         for record in records
         if record.status in (Status.SUBMITTED, Status.RUNNING)
     ]

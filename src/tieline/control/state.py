@@ -1,8 +1,7 @@
 """Everything the loop knows, as arrays that are updated, not rebuilt.
 
-One `State` belongs to one loop, live or replayed. It is changed only by `run_cycle` and by
-its own methods; all are deterministic, so the same calls in the same order give the same
-arrays.
+One `State` belongs to one loop, live or replayed. It is changed only by `run_cycle` and by its
+own methods; all are deterministic, so the same calls in the same order give the same arrays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tieline.control.holding import restore
 from tieline.control.layout import empty_snapshot
 from tieline.control.waiting import lay_queue
 from tieline.model.accelerator import Accelerator
@@ -105,6 +105,32 @@ class State:
         self.n_jobs = after
         return first
 
+    def restore(
+        self,
+        rows: NDArray[np.int64],
+        pools: NDArray[np.int64],
+        began: NDArray[np.float64],
+    ) -> None:
+        """Let jobs hold accelerators that they took before this state began.
+
+        Larger gangs choose their nodes first. More may be held than there is, as after a
+        pool has shrunk: it takes no new work until enough has ended.
+
+        Parameters
+        ----------
+        rows, pools
+            Shape (held,): jobs that hold nothing and do not wait, and where each one is.
+        began
+            Shape (held,): when each attempt began [s].
+        """
+        # More may hold accelerators than there are, and the rest of the network fills up too.
+        running = np.zeros(len(self.snapshot.running) + len(rows), np.int32)
+        running[: len(self.snapshot.running)] = self.snapshot.running
+        s = self.snapshot = self.snapshot._replace(running=running)
+        counts = s.kinds["count"][s.jobs["kind"][rows]]
+        for i in np.argsort(-counts, kind="stable"):
+            restore(s, rows[i], pools[i], began[i], self.plan.seats)
+
     def runnable(self, kind: int) -> bool:
         """Whether jobs of the kind can ever run on some pool under the policy."""
         s = self.snapshot
@@ -119,7 +145,9 @@ class State:
         """Give every kind fresh slack, and let the `joining` rows wait as well."""
         s = self.snapshot
         spans = zip(s.kinds["start"], s.kinds["end"], strict=True)
-        waiting = np.concatenate([*(s.queue[a:b] for a, b in spans), np.asarray(joining, np.int32)])
+        waiting = np.concatenate(
+            [*(s.queue[a:b] for a, b in spans), np.asarray(joining, np.int32)]
+        )
         s.jobs["waiting"][waiting] = True
         queue = lay_queue(s.jobs, s.kinds, waiting, by_work=self.by_work)
         self.snapshot = s._replace(queue=queue)

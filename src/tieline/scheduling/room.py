@@ -64,10 +64,9 @@ def open_room(s: Snapshot) -> Room:
     free = np.zeros(len(pools), np.int32)
     largest = np.zeros(len(pools), np.int32)
     for p in range(len(pools)):
-        if pools[p].open:
+        if pools[p].open and pools[p].free > 0:
             free[p] = pools[p].free
-            if free[p] > 0:
-                largest[p] = largest_free(s.node_free, pools[p].first, pools[p].last)
+            largest[p] = largest_free(s.node_free, pools[p].first, pools[p].last)
     most = np.zeros(len(s.markets), np.int32)
     for p in range(len(pools)):
         most[pools[p].market] = max(most[pools[p].market], free[p])

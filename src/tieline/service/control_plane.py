@@ -21,7 +21,13 @@ class ControlPlane:
     """
 
     def __init__(
-        self, *, offer: Offer, store: Store, engines: Mapping[str, Engine], loop: Loop, clock: Clock
+        self,
+        *,
+        offer: Offer,
+        store: Store,
+        engines: Mapping[str, Engine],
+        loop: Loop,
+        clock: Clock,
     ) -> None:
         """Join the parts; `engines` is by site id."""
         self.network: Final = offer.network

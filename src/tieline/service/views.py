@@ -87,23 +87,16 @@ class Health:
 
 def statement(job: JobRecord) -> str:
     """Give in one sentence where a job is that does not wait for a pool."""
-    match job.status:
-        case Status.QUEUED:
-            return "The scheduler has not looked at it yet."
-        case Status.SUBMITTED:
-            return f"It was placed on {job.pool}; the site has not reported its start yet."
-        case Status.RUNNING:
-            return f"It runs on {job.pool}."
-        case Status.CANCELLING:
-            return f"Its end was asked for; {job.pool} has not reported it yet."
-        case Status.UNKNOWN:
-            return (
-                f"Its state is unknown: {job.detail or 'the site does not answer'}. It keeps its "
-                f"accelerators on {job.pool}, and is not run elsewhere, until the site answers."
-            )
-        case Status.LOST:
-            return f"It stopped on {job.pool} without a result."
-    return _ending(job)
+    unknown = job.detail or "the site does not answer"
+    return {
+        Status.QUEUED: "The scheduler has not looked at it yet.",
+        Status.SUBMITTED: f"It was placed on {job.pool}, which has not reported its start yet.",
+        Status.RUNNING: f"It runs on {job.pool}.",
+        Status.CANCELLING: f"Its end was asked for; {job.pool} has not reported it yet.",
+        Status.UNKNOWN: f"Its state on {job.pool} is unknown: {unknown}. It keeps its place there "
+        "and is not run elsewhere.",
+        Status.LOST: f"It stopped on {job.pool} without a result.",
+    }.get(job.status) or _ending(job)
 
 
 def _ending(job: JobRecord) -> str:

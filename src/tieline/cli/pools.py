@@ -1,0 +1,72 @@
+"""`tieline pools` and `tieline prices`: the state of the network, and what it is worth."""
+
+import click
+from rich.text import Text
+
+from tieline.cli.remote import AS_JSON, URL, connected
+from tieline.cli.screen import console, print_json, span, table
+from tieline.wire.schemas import Pool
+
+
+@click.command()
+@AS_JSON
+@URL
+def pools(url: str | None, *, as_json: bool) -> None:
+    """Show every pool: what is in use, free and waited for."""
+    with connected(url) as client:
+        found = client.pools()
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    made = table("pool", "region", ">in use", ">free", ">node", ">jobs", ">waiting", "trust")
+    for pool in found.pools:
+        made.add_row(
+            pool.id,
+            pool.region,
+            f"{pool.capacity - pool.free}/{pool.capacity}",
+            f"{pool.free}",
+            f"{pool.largest}",
+            f"{pool.running}",
+            f"{pool.waiting}",
+            ", ".join(pool.trust),
+        )
+    screen.print(made)
+    for pool in found.pools:
+        if not pool.open:
+            screen.print(_closed(pool))
+    used = sum(pool.capacity - pool.free for pool in found.pools)
+    capacity = sum(pool.capacity for pool in found.pools)
+    screen.print(f"\n{used:,} of {capacity:,} accelerators in use", style="dim")
+
+
+def _closed(pool: Pool) -> Text:
+    return Text(f"{pool.id} takes no new work: {pool.problem or 'closed'}", style="red")
+
+
+@click.command()
+@AS_JSON
+@URL
+def prices(url: str | None, *, as_json: bool) -> None:
+    """Show what an accelerator-hour is worth at each pool.
+
+    The price is the number of jobs that one more accelerator-hour would finish; 0 where
+    nobody waits.
+    """
+    with connected(url) as client:
+        found = client.prices()
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    if found.latest is None:
+        screen.print("no prices yet: the first cycle is still to come")
+        return
+    made = table("pool", ">price")
+    for pool, price in found.latest.prices_per_h.items():
+        made.add_row(pool, f"{price:.4g}")
+    screen.print(made)
+    screen.print("\nfinished jobs per accelerator-hour", style="dim")
+    gap = found.latest.gap
+    certified = "no certificate" if gap is None else f"certified within {gap:.2%} of the best"
+    screen.print(f"policy {found.policy}, {certified}, {span(found.age_s)} ago", style="dim")

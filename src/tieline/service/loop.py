@@ -1,0 +1,324 @@
+"""The live loop: what happened, what to do now, and telling the sites.
+
+One `tick` does, in this order:
+
+1. load      what users asked for since the last tick, from the store
+2. look      at every site at once; one that does not answer holds up nobody
+3. reconcile what the sites report with what the store says, and record the difference
+4. decide    `control.run_cycle`, on what is in memory, no lock on the store
+5. record    the placements: from here on they survive a crash
+6. tell      the sites what to start, what to end and what they may forget
+
+The store is the truth, and what is in memory a copy for speed. After a crash, and whenever
+the two may differ (a change was refused, a tick failed half-way), the copy is made anew from
+the store, and sites are asked what they know before they are told anything.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from typing import Final
+
+from tieline.control.cycle import run_cycle
+from tieline.control.lifecycle import Event, Status
+from tieline.control.orders import run_order
+from tieline.control.ports import Change, Clock, Engine, JobRecord, RunOrder, Store
+from tieline.control.reconcile import missing, reconcile, resolve_lost, silent
+from tieline.files.fit import Offer
+from tieline.model.errors import OrderRefused
+from tieline.scheduling.explain import Explanation
+from tieline.scheduling.policy import Policy
+from tieline.service.roster import Cycle, Roster
+from tieline.service.sites import Patience, SiteLink
+from tieline.service.views import Health, PoolView, PriceReading, Prices
+
+_LOG: Final = logging.getLogger(__name__)
+
+#: Price readings kept: at most one per second, of the last ten minutes.
+_HISTORY: Final = 600
+_HISTORY_STEP_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How often the loop does what [s], and how much it keeps."""
+
+    busy_s: float = 0.2
+    """From tick to tick while a job holds accelerators or a site does not answer."""
+    idle_s: float = 1.0
+    """From tick to tick otherwise; a request wakes the loop at once."""
+    least_s: float = 0.02
+    """Between two ticks at least, however many requests come."""
+    recheck_s: float = 5.0
+    """From cycle to cycle while jobs wait and nothing happens: time itself changes plans."""
+    longest_pause_s: float = 10.0
+    """Between two ticks at most, while tick after tick fails."""
+    patience: Patience = field(default_factory=Patience)
+    """How long it bears with a site."""
+    kept_runs: int = 1000
+    """Ended runs whose output a site keeps; the oldest go first."""
+
+
+class Loop:
+    """Runs the network. `tick` and `run` are for one thread, the rest for all."""
+
+    def __init__(
+        self,
+        *,
+        offer: Offer,
+        policy: Policy,
+        store: Store,
+        engines: Mapping[str, Engine],
+        clock: Clock,
+        settings: LoopSettings | None = None,
+        cycle: Cycle = run_cycle,
+    ) -> None:
+        """Join the parts; nothing is read, asked or started before the first tick.
+
+        Parameters
+        ----------
+        engines
+            By site id, one for every site of the network.
+        cycle
+            `control.run_cycle`, or what records its calls.
+        """
+        self._offer = offer
+        self._policy = policy
+        self._store = store
+        self._clock = clock
+        self._settings = settings or LoopSettings()
+        self._cycle = cycle
+        self._links = [
+            SiteLink(site, engine, self._settings.patience) for site, engine in engines.items()
+        ]
+        self._pool = {pool.id: pool for pool in offer.network.pools}
+        self._roster = Roster(offer, policy, cycle)
+        self._in_doubt = True
+        self._position = 0
+        self._history: deque[PriceReading] = deque(maxlen=_HISTORY)
+        self._latest: PriceReading | None = None
+        self._ticked_at: float | None = None
+        self._failures = 0
+        self._failure = ""
+        self._stopping = threading.Event()
+        self._wanted = threading.Event()
+
+    # ---------------------------------------------------------------------- the thread
+
+    def run(self) -> None:
+        """Tick until `stop` is called. No failure ends it: it is logged, and shown by `health`."""
+        while not self._stopping.is_set():
+            pause_s = self._step()
+            self._stopping.wait(self._settings.least_s)
+            self._wanted.wait(max(0.0, pause_s - self._settings.least_s))
+            self._wanted.clear()
+
+    def wake(self) -> None:
+        """Have the next tick begin now."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Let `run` end after the present tick; what sites were told is still carried out."""
+        self._stopping.set()
+        self.wake()
+        for link in self._links:
+            link.close()
+
+    def _step(self) -> float:
+        """Tick once, whatever comes of it; give the time to the next tick [s]."""
+        # Clocks of machines are set back now and then; time here never goes back.
+        now = max(self._clock.now(), self._ticked_at or 0.0)
+        try:
+            self.tick(now)
+        except Exception as error:  # noqa: BLE001 - one bad tick must not be the last
+            self._in_doubt = True
+            self._failures += 1
+            self._failure = f"{type(error).__name__}: {error}"
+            _LOG.exception("event=tick-failed in_a_row=%d", self._failures)
+            return min(self._settings.busy_s * 2.0**self._failures, self._settings.longest_pause_s)
+        self._failures, self._failure = 0, ""
+        at_rest = not self._roster.any_held and not any(link.problem for link in self._links)
+        return self._settings.idle_s if at_rest else self._settings.busy_s
+
+    # ------------------------------------------------------------------------ one tick
+
+    def tick(self, now: float) -> None:
+        """Do one round, as at the top of this file; `now` never goes back.
+
+        Raises
+        ------
+        StoreUnavailable, ConflictError
+            Nothing is lost: the next tick begins with what the store says.
+        """
+        if self._in_doubt or self._roster.sparse:
+            self._start_anew(now)
+        else:
+            self._load(now)
+        self._look(now)
+        self._reconcile(now)
+        self._place(now)
+        self._tell()
+        self._ticked_at = now
+
+    def _start_anew(self, now: float) -> None:
+        """Read all open jobs from the store, as after a crash."""
+        roster = Roster(self._offer, self._policy, self._cycle)
+        position, records = self._store.open_jobs()
+        roster.admit(records)
+        self._roster, self._position, self._in_doubt = roster, position, False
+        self._cancel(self._store.pending_cancels(), now)
+        _LOG.info("event=started-anew open_jobs=%d position=%d", len(records), position)
+
+    def _load(self, now: float) -> None:
+        news = self._store.news(self._position)
+        self._roster.admit(news.submitted)
+        self._cancel(news.cancel, now)
+        self._position = news.position
+
+    def _cancel(self, job_ids: Iterable[str], now: float) -> None:
+        """Record the end of jobs that wait; those at a site are `CANCELLING` from here on."""
+        records = filter(None, map(self._roster.record, dict.fromkeys(job_ids)))
+        self._write(
+            Change(record.id, record.version, Event.CANCEL, now)
+            for record in records
+            if record.status is not Status.CANCELLING
+        )
+
+    def _look(self, now: float) -> None:
+        """Ask every site, and wait a little for those that have answered so far."""
+        questions = [link.ask(now) for link in self._links]
+        wait(filter(None, questions), timeout=self._settings.patience.in_tick_s)
+        for link in self._links:
+            link.hear(now)
+
+    def _reconcile(self, now: float) -> None:
+        self._write(change for link in self._links for change in self._refused(link, now))
+        changes = silent(self._roster.held_at(None), now)
+        for link in self._links:
+            held = self._roster.held_at(link.id)
+            if link.fresh:
+                changes += reconcile(held, link.reports, now, link.told_to_end)
+            elif link.silent_for(now) >= self._settings.patience.unknown_after_s:
+                changes += silent(held, now)
+        self._write(changes)
+        self._write(resolve_lost(self._roster.lost(), now))
+
+    def _refused(self, link: SiteLink, now: float) -> list[Change]:
+        """Give the changes for jobs that the site will never run."""
+        refused = dict(link.refused)
+        link.refused.clear()
+        return [
+            Change(r.id, r.version, Event.REFUSED, now, detail=refused[r.token])
+            for r in self._roster.held_at(link.id)
+            if r.token in refused
+        ]
+
+    def _place(self, now: float) -> None:
+        """Decide what to start, and record it before any site hears of it."""
+        shut = {link.id for link in self._links if link.problem}
+        last = self._latest.at if self._latest else -1e300
+        due = self._roster.waiting and now - last >= self._settings.recheck_s
+        if not due and not self._roster.changed(shut):
+            return
+        placed, self._latest = self._roster.cycle(shut, now)
+        self._write(
+            Change(record.id, record.version, Event.PLACED, now, pool=pool.id)
+            for record, pool in placed
+        )
+        if not self._history or now - self._history[-1].at >= _HISTORY_STEP_S:
+            self._history.append(self._latest)
+
+    def _tell(self) -> None:
+        """Tell each site that answered what to end, what to run and what to forget."""
+        for link in self._links:
+            if link.fresh:
+                held = self._roster.held_at(link.id)
+                ending = {r.token for r in held if r.status is Status.CANCELLING}
+                link.told_to_end &= ending
+                link.tell(
+                    end=sorted(ending - link.told_to_end),
+                    run=self._orders(link, missing(held, link.reports)),
+                    forget=self._forgettable(link, {r.token for r in held}),
+                )
+
+    def _orders(self, link: SiteLink, records: Sequence[JobRecord]) -> list[RunOrder]:
+        """Give the orders for jobs that the site does not know: new ones, and ones it lost."""
+        orders = []
+        for record in records:
+            pool = self._pool[record.pool or ""]
+            stack = self._offer.accelerators[pool.accelerator].stack
+            try:
+                orders.append(run_order(record, pool, stack))
+            except OrderRefused as refusal:
+                link.refused.append((record.token, str(refusal)))
+        return orders
+
+    def _forgettable(self, link: SiteLink, held: set[str]) -> list[str]:
+        """Give the runs whose end is stored and that are not among the newest.
+
+        The end of every other run that the site reports was recorded in this tick or before.
+        """
+        kept = self._settings.kept_runs
+        if len(link.reports) <= kept + len(held):
+            return []
+        ended = [report for token, report in link.reports.items() if token not in held]
+        ended.sort(key=lambda report: (report.ended_at or 0.0, report.token))
+        return [report.token for report in ended[: max(0, len(ended) - kept)]]
+
+    def _write(self, changes: Iterable[Change]) -> None:
+        """Record changes, all or none, and let the roster follow."""
+        for record in self._store.record(list(changes)):
+            self._roster.put(record)
+            _LOG.info(
+                "event=%s job=%s attempt=%d pool=%s detail=%r",
+                record.status.name.lower(),
+                record.id,
+                record.attempt,
+                record.pool,
+                record.detail,
+            )
+
+    # -------------------------------------------------------------- for other threads
+
+    def explain(self, job_id: str) -> Explanation | None:
+        """Give every pool's answer to a job that the scheduler lets wait; None for others."""
+        return self._roster.explain(job_id)
+
+    def set_aside(self, job_id: str) -> str:
+        """Give why the scheduler does not consider a job; empty when it does."""
+        return self._roster.set_aside(job_id)
+
+    def has_forgotten(self, record: JobRecord) -> bool:
+        """Whether the site of an ended job keeps its run no longer."""
+        site = self._pool[record.pool].site if record.pool in self._pool else None
+        return any(link.id == site and record.token not in link.reports for link in self._links)
+
+    def pools(self) -> list[PoolView]:
+        """Give every pool as it is now."""
+        return self._roster.pool_views({link.id: link.problem for link in self._links})
+
+    def prices(self, now: float) -> Prices:
+        """Give the prices of the last cycle and those before it."""
+        latest = self._latest
+        age_s = max(0.0, now - latest.at) if latest else 0.0
+        return Prices(self._policy.name, latest, age_s, tuple(self._history))
+
+    def health(self) -> Health:
+        """Give whether ticks succeed and every site answers."""
+        sites = {link.id: link.complaint for link in self._links}
+        wrong = [f"site {site}: {text}" for site, text in sites.items() if text]
+        if self._failures:
+            wrong.insert(0, f"the last {self._failures} rounds failed: {self._failure}")
+        elif self._ticked_at is None:
+            wrong.insert(0, "starting")
+        return Health(
+            ok=not wrong,
+            network=self._offer.network.name,
+            policy=self._policy.name,
+            detail="; ".join(wrong),
+            last_tick_at=self._ticked_at,
+            sites=sites,
+        )

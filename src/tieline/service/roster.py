@@ -1,0 +1,255 @@
+"""The open jobs: each as its latest record and as its row of the state.
+
+`admit` and `put` are the ways in; both note what the scheduler must hear of in the next
+cycle. The state is touched under one lock, so that other threads can look at it.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from tieline.control.cycle import Actions, Observations, Rows
+from tieline.control.lifecycle import Status
+from tieline.control.ports import JobRecord
+from tieline.control.state import State
+from tieline.files.fit import Offer, name_faults
+from tieline.model.accelerator import REFERENCE
+from tieline.model.job import DEFAULT_ESTIMATE_S, JobKind, JobSpec
+from tieline.model.network import Pool
+from tieline.scheduling.explain import Explanation, explain
+from tieline.scheduling.policy import Decision, Policy
+from tieline.service.views import PoolView, PriceReading
+
+#: `control.run_cycle`, or what records its calls.
+Cycle = Callable[[State, Observations, float], tuple[Actions, State, Decision]]
+
+#: Rows of ended jobs are kept until there are so many, and so many times the open ones.
+_MANY_ROWS: Final = 100_000
+_SPARSE: Final = 4
+
+
+class Roster:
+    """What the loop knows between two ticks; made anew from the store whenever in doubt."""
+
+    def __init__(self, offer: Offer, policy: Policy, run_cycle: Cycle) -> None:
+        """Start without a job, every pool free."""
+        self._offer = offer
+        self._run_cycle = run_cycle
+        self._lock = threading.Lock()
+        self._state = State(offer.network, policy, offer.accelerators, offer.rates)
+        self._pools: Final = offer.network.pools
+        self._pool_row = {pool.id: row for row, pool in enumerate(self._pools)}
+        self._records: dict[str, JobRecord] = {}
+        self._row: dict[str, int] = {}
+        self._job_at: dict[int, str] = {}
+        self._held: dict[str | None, dict[str, JobRecord]] = {}
+        self._lost: dict[str, JobRecord] = {}
+        self._aside: dict[str, str] = {}
+        self._ended: list[int] = []
+        self._withdrawn: list[int] = []
+        self._submitted: dict[int, None] = {}
+
+    # ------------------------------------------------------------------ what is known
+
+    def record(self, job_id: str) -> JobRecord | None:
+        """Give an open job; None when it has ended or was never admitted."""
+        return self._records.get(job_id)
+
+    def held_at(self, site: str | None) -> Collection[JobRecord]:
+        """Give the jobs that hold accelerators at a site; None: where the network has no site."""
+        return self._held.get(site, {}).values()
+
+    def lost(self) -> Collection[JobRecord]:
+        """Give the jobs whose attempt is lost and of which nothing has become yet."""
+        return self._lost.values()
+
+    @property
+    def any_held(self) -> bool:
+        """Whether any job holds accelerators."""
+        return any(self._held.values())
+
+    @property
+    def sparse(self) -> bool:
+        """Whether most rows belong to ended jobs, so that a new roster would be smaller."""
+        rows = self._state.n_jobs
+        return rows > _MANY_ROWS and rows > _SPARSE * len(self._records)
+
+    def set_aside(self, job_id: str) -> str:
+        """Give why the scheduler does not consider a job; empty when it does."""
+        return self._aside.get(job_id, "")
+
+    # ------------------------------------------------------------------------ changes
+
+    def admit(self, records: Sequence[JobRecord]) -> None:
+        """Take in jobs as stored: those that wait, and those that hold accelerators."""
+        new = [record for record in records if record.id not in self._records]
+        for record in new:
+            if fault := next(name_faults(record.spec, self._offer), None):
+                self._aside[record.id] = (
+                    f"The network has no longer what it names: {fault.found}; {fault.allowed}."
+                )
+        holding = [record for record in new if self._site(record) is not None]
+        other = [
+            record
+            for record in new
+            if not record.status.holds_accelerators and record.id not in self._aside
+        ]
+        with self._lock:
+            self._add_rows([*holding, *other])
+            self._restore(holding)
+        for record in new:
+            self.put(record)
+
+    def put(self, record: JobRecord) -> None:
+        """Replace a job's record by a later one, and note what that means for the scheduler."""
+        before = self._records.pop(record.id, None)
+        self._note(before, record)
+        for index in (*self._held.values(), self._lost):
+            index.pop(record.id, None)
+        if record.status.ended:
+            self._aside.pop(record.id, None)
+            self._job_at.pop(self._row.pop(record.id, -1), None)
+            return
+        self._records[record.id] = record
+        if record.status.holds_accelerators:
+            self._held.setdefault(self._site(record), {})[record.id] = record
+        elif record.status is Status.LOST:
+            self._lost[record.id] = record
+
+    # -------------------------------------------------------------------------- cycle
+
+    def changed(self, shut: Collection[str]) -> bool:
+        """Whether there is news for the scheduler, given the sites that take no new work."""
+        opened, closed = self._turned(shut)
+        events = self._ended or self._withdrawn or self._submitted
+        return bool(events) or bool(len(opened) or len(closed))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any job waits."""
+        kinds = self._state.snapshot.kinds
+        return bool((kinds["end"] > kinds["start"]).any())
+
+    def cycle(
+        self, shut: Collection[str], now: float
+    ) -> tuple[list[tuple[JobRecord, Pool]], PriceReading]:
+        """Run one cycle; give the jobs to start with their pools, in order, and the prices."""
+        with self._lock:
+            seen = self._observations(shut)
+            actions, self._state, decision = self._run_cycle(self._state, seen, now)
+            reading = self._reading(decision, now)
+        pairs = zip(actions.rows.tolist(), actions.pools.tolist(), strict=True)
+        return [(self._records[self._job_at[row]], self._pools[p]) for row, p in pairs], reading
+
+    def _observations(self, shut: Collection[str]) -> Observations:
+        opened, closed = self._turned(shut)
+        seen = Observations(
+            ended=np.array(self._ended, np.int64),
+            submitted=np.array([*self._submitted], np.int64),
+            withdrawn=np.array(self._withdrawn, np.int64),
+            opened=opened,
+            closed=closed,
+        )
+        self._ended, self._withdrawn, self._submitted = [], [], {}
+        return seen
+
+    def _turned(self, shut: Collection[str]) -> tuple[Rows, Rows]:
+        """Give the pools that open and those that close."""
+        wanted = np.array([pool.site not in shut for pool in self._pools])
+        is_open = self._state.snapshot.pools["open"]
+        return np.flatnonzero(wanted & ~is_open), np.flatnonzero(~wanted & is_open)
+
+    def _reading(self, decision: Decision, now: float) -> PriceReading:
+        gap = None if decision.prices is None else decision.gap
+        prices = self._state.snapshot.prices.tolist()
+        return PriceReading(now, dict(zip(self._pool_row, prices, strict=True)), gap)
+
+    # ------------------------------------------------------------- for other threads
+
+    def explain(self, job_id: str) -> Explanation | None:
+        """Give every pool's answer to a job that the scheduler lets wait; None for others."""
+        with self._lock:
+            row = self._row.get(job_id)
+            if row is None or not self._state.snapshot.jobs[row]["waiting"]:
+                return None
+            return explain(self._state.snapshot, self._state.policy, self._pools, row)
+
+    def pool_views(self, complaints: Mapping[str, str]) -> list[PoolView]:
+        """Give every pool as it is now; `complaints` says what is wrong with each site."""
+        with self._lock:
+            s = self._state.snapshot
+            pools, prices, node_free = s.pools.copy(), s.prices.copy(), s.node_free.copy()
+            holding = s.jobs["pool"][s.running[: s.n_running[0]]]
+            waiting = (s.kinds["end"] - s.kinds["start"]) @ (s.rate > 0)
+        running = np.bincount(holding, minlength=len(pools))
+        region = self._offer.network.site_region
+        return [
+            PoolView(
+                pool=pool,
+                region=region[pool.site],
+                free=int(pools["free"][row]),
+                largest=int(node_free[pools["first"][row] : pools["last"][row]].max()),
+                running=int(running[row]),
+                waiting=int(waiting[row]),
+                price=float(prices[row]),
+                open=bool(pools["open"][row]),
+                problem=complaints[pool.site],
+            )
+            for row, pool in enumerate(self._pools)
+        ]
+
+    # ------------------------------------------------------------------------- inside
+
+    def _site(self, record: JobRecord) -> str | None:
+        """Give the site where a job holds accelerators; None when there is none."""
+        row = self._pool_row.get(record.pool or "") if record.status.holds_accelerators else None
+        return None if row is None else self._pools[row].site
+
+    def _note(self, before: JobRecord | None, after: JobRecord) -> None:
+        row = self._row.get(after.id)
+        if row is None:
+            return
+        waited = before is not None and before.status is Status.QUEUED
+        held = before is not None and before.status.holds_accelerators
+        if held and not after.status.holds_accelerators:
+            self._ended.append(row)
+        if waited and after.status.ended:
+            if row in self._submitted:  # the scheduler has not heard of it
+                del self._submitted[row]
+            else:
+                self._withdrawn.append(row)
+        if after.status is Status.QUEUED and not waited and after.id not in self._aside:
+            self._submitted[row] = None
+
+    def _add_rows(self, records: Sequence[JobRecord]) -> None:
+        kinds = [self._state.intern(self._kind(record)) for record in records]
+        first = self._state.add(
+            np.array(kinds, np.int32),
+            np.array([self._work(record.spec) for record in records]),
+            np.array([record.submitted_at for record in records]),
+        )
+        for row, record in enumerate(records, first):
+            self._row[record.id], self._job_at[row] = row, record.id
+
+    def _kind(self, record: JobRecord) -> JobKind:
+        spec = record.spec
+        if record.id in self._aside:  # it only has to hold what it holds
+            return JobKind(spec.tenant, spec.workload, spec.count)
+        return JobKind.of(spec)
+
+    def _work(self, spec: JobSpec) -> float:
+        """Give the estimated run time on the reference accelerator [s]."""
+        estimate = DEFAULT_ESTIMATE_S if spec.estimate_s is None else spec.estimate_s
+        known_on = spec.estimate_on or REFERENCE
+        if known_on not in self._offer.accelerators:
+            return estimate
+        return estimate * self._offer.rates.rate(spec.workload, known_on, spec.count).value
+
+    def _restore(self, records: Sequence[JobRecord]) -> None:
+        self._state.restore(
+            np.array([self._row[record.id] for record in records], np.int64),
+            np.array([self._pool_row[record.pool or ""] for record in records], np.int64),
+            np.array([record.started_at or record.placed_at or 0.0 for record in records]),
+        )
