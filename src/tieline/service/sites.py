@@ -174,8 +174,8 @@ class SiteLink:
 
     def _set_problem(self, problem: str) -> None:
         if bool(problem) != bool(self.problem):
-            event = "site-closed" if problem else "site-open"
-            _LOG.warning("event=%s site=%s problem=%r", event, self.id, problem)
+            level, event = (logging.WARNING, "closed") if problem else (logging.INFO, "open")
+            _LOG.log(level, "event=site-%s site=%s problem=%r", event, self.id, problem)
         self.problem = problem
 
     def _call(self, function: Callable[[], Result]) -> Future[Result]:

@@ -1,0 +1,136 @@
+"""Replay: a trace through the scheduler, in simulated time, and what became of every job."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.control.state import State
+from tieline.model.accelerator import Accelerator
+from tieline.model.network import Network
+from tieline.model.rates import RateBook
+from tieline.model.reasons import NEVER, Reason
+from tieline.model.trace import Trace
+from tieline.scheduling.policy import Decision, Policy
+from tieline.simulation.driver import Schedule, simulate
+from tieline.simulation.price_record import PriceRecord, PriceRecorder
+from tieline.simulation.workload import add_trace, recorded_on
+
+#: Cycles between two reports of progress.
+_STRIDE: Final = 2048
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A finished replay. Axes: J jobs, K kinds of job, P pools."""
+
+    network: Network
+    trace: Trace
+    policy: Policy
+    recorded_on: str
+    """Accelerator on which the run times of the trace hold."""
+    schedule: Schedule
+    kind: NDArray[np.int32]
+    """Axis J: row of axis K."""
+    rate: NDArray[np.float64]
+    """Axes K, P: progress relative to the recorded run time; 0 = never runs there, whatever
+    the policy."""
+    blocked: NDArray[np.uint16]
+    """Axis J: bits of `Reason` that keep a rejected job off the pool it comes closest to; 0
+    for a job that ran."""
+    clearing: PriceRecord | None
+    """None for a policy without prices."""
+
+    @property
+    def ran(self) -> NDArray[np.bool_]:
+        """Whether each job ran; one that did not was rejected, never merely left waiting."""
+        return self.blocked == 0
+
+    @property
+    def wait_s(self) -> NDArray[np.float64]:
+        """Start minus submission of each job; nan where it did not run."""
+        return self.schedule.start_s - self.trace.submit_s
+
+    @property
+    def jct_s(self) -> NDArray[np.float64]:
+        """Completion time, end minus submission, of each job; nan where it did not run."""
+        return self.schedule.end_s - self.trace.submit_s
+
+
+def replay(
+    network: Network,
+    trace: Trace,
+    policy: Policy,
+    accelerators: Mapping[str, Accelerator],
+    *,
+    relative_to: str | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Replay:
+    """Run the jobs of a trace on a network under a policy, to the end of the last one.
+
+    Parameters
+    ----------
+    accelerators
+        By id; the model of every pool must be among them.
+    relative_to
+        Accelerator on which the trace's run times hold; by default what `recorded_on` gives.
+    on_progress
+        Called now and then with the simulated time [s].
+
+    Returns
+    -------
+    Replay
+        The same arguments give the same schedule, to the last bit. Every job either ran or
+        is blocked for good on every pool.
+
+    Raises
+    ------
+    NotFoundError
+        `relative_to` is no accelerator known (code `not-found`).
+
+    Notes
+    -----
+    The scheduler is given the true run times as estimates.
+    """
+    base = relative_to or recorded_on(network, trace)
+    rates = RateBook(accelerators, relative_to=base, throughputs=trace.throughputs)
+    state = State(network, policy, accelerators, rates)
+    runnable = add_trace(state, trace)
+    recorder = PriceRecorder(len(network.pools))
+    cycles = 0
+
+    def watch(now: float, decision: Decision) -> None:
+        nonlocal cycles
+        recorder.note(now, decision)
+        cycles += 1
+        if on_progress is not None and cycles % _STRIDE == 0:
+            on_progress(now)
+
+    schedule = simulate(state, trace.submit_s, trace.duration_s, runnable, watch)
+    kind = state.snapshot.jobs["kind"].copy()
+    return Replay(
+        network=network,
+        trace=trace,
+        policy=policy,
+        recorded_on=base,
+        schedule=schedule,
+        kind=kind,
+        rate=state.snapshot.rate,
+        blocked=np.where(runnable, np.uint16(0), _closest_bars(state)[kind]),
+        clearing=recorder.record(),
+    )
+
+
+def _closest_bars(state: State) -> NDArray[np.uint16]:
+    """Give, per kind, the reasons that bar it from the pool it comes closest to; axis K.
+
+    That is a pool at home under a policy that keeps tenants there, then the one with the
+    fewest reasons, then the first.
+    """
+    home = int(Reason.HOME)
+    bars = state.snapshot.barred & (int(NEVER) | home if state.policy.home_only else int(NEVER))
+    distance = np.bitwise_count(bars) + np.where(bars & home, np.uint8(len(Reason)), np.uint8(0))
+    closest = distance.argmin(axis=1)
+    return bars[np.arange(len(bars)), closest]

@@ -1,0 +1,164 @@
+"""What a replay comes to, in numbers: completion times, waits, use, prices, and the limit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.model.reasons import Reason
+from tieline.simulation.bound import Bound
+from tieline.simulation.replay import Replay
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """How one tenant fared."""
+
+    jobs: int
+    """Jobs that ran."""
+    mean_wait_s: float | None
+    mean_jct_s: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One replay in numbers. Completion time (JCT) is end minus submission.
+
+    Means and percentiles are over the jobs that ran; None where none did.
+    """
+
+    finished: int
+    rejected: int
+    """Jobs that no pool can ever run under the policy."""
+    rejected_for: Mapping[str, int]
+    """Rejected jobs by what keeps them off the pool they come closest to; a job with two
+    reasons counts under both."""
+    mean_jct_s: float | None
+    p50_jct_s: float | None
+    p95_jct_s: float | None
+    p99_jct_s: float | None
+    mean_wait_s: float | None
+    p95_wait_s: float | None
+    makespan_s: float | None
+    """Last end minus first submission."""
+    utilisation: float | None
+    """Accelerator-seconds used / (capacity x makespan)."""
+    bound_s: float | None
+    """Lower bound on the mean completion time of the jobs that ran, under any schedule."""
+    bound_ratio: float | None
+    """Mean completion time / lower bound, >= 1."""
+    gap_mean: float | None
+    """Mean certified gap of the clearing; None for a policy without one."""
+    gap_max: float | None
+    cycles: int
+    utilisation_by_pool: Mapping[str, float]
+    mean_price_by_pool: Mapping[str, float] | None
+    """Weighted by time over the makespan [finished jobs per accelerator-second]; None for a
+    policy without prices."""
+    by_tenant: Mapping[str, Tenant]
+
+
+@dataclass(frozen=True)
+class SameJobs:
+    """Several policies on the jobs that ran under every one of them."""
+
+    jobs: int
+    mean_jct_s: Mapping[str, float | None]
+    mean_wait_s: Mapping[str, float | None]
+
+
+def summarise(replay: Replay, bound: Bound | None) -> Summary:
+    """Give the summary of a replay.
+
+    Parameters
+    ----------
+    bound
+        For the jobs that ran; None when none did.
+    """
+    ran = replay.ran
+    jct, wait = replay.jct_s[ran], replay.wait_s[ran]
+    mean_jct = mean(jct)
+    used, span = _used(replay), float(replay.schedule.end_s[ran].max()) if ran.any() else None
+    clearing = replay.clearing
+    return Summary(
+        finished=int(ran.sum()),
+        rejected=int((~ran).sum()),
+        rejected_for=_rejected_for(replay),
+        mean_jct_s=mean_jct,
+        p50_jct_s=_percentile(jct, 50),
+        p95_jct_s=_percentile(jct, 95),
+        p99_jct_s=_percentile(jct, 99),
+        mean_wait_s=mean(wait),
+        p95_wait_s=_percentile(wait, 95),
+        makespan_s=span,
+        utilisation=float(used.sum()) / (replay.network.capacity * span) if span else None,
+        bound_s=bound.best_s if bound else None,
+        bound_ratio=mean_jct / bound.best_s if mean_jct and bound else None,
+        gap_mean=clearing.gap_mean if clearing else None,
+        gap_max=clearing.gap_max if clearing else None,
+        cycles=replay.schedule.cycles,
+        utilisation_by_pool=_by_pool(replay, used / _capacities(replay), span),
+        mean_price_by_pool=(
+            _by_pool(replay, clearing.mean(1.0), span) if clearing is not None else None
+        ),
+        by_tenant=_by_tenant(replay),
+    )
+
+
+def same_jobs(replays: Sequence[Replay]) -> SameJobs | None:
+    """Give the means over the jobs that ran in all replays; None when all ran the same."""
+    everywhere = np.logical_and.reduce([replay.ran for replay in replays])
+    if all(np.array_equal(replay.ran, everywhere) for replay in replays):
+        return None
+    return SameJobs(
+        jobs=int(everywhere.sum()),
+        mean_jct_s={one.policy.name: mean(one.jct_s[everywhere]) for one in replays},
+        mean_wait_s={one.policy.name: mean(one.wait_s[everywhere]) for one in replays},
+    )
+
+
+def mean(values: NDArray[np.float64]) -> float | None:
+    """Give the mean; None for no values."""
+    return float(values.mean()) if len(values) else None
+
+
+def _percentile(values: NDArray[np.float64], percent: float) -> float | None:
+    return float(np.percentile(values, percent)) if len(values) else None
+
+
+def _rejected_for(replay: Replay) -> dict[str, int]:
+    counts = {reason: int(((replay.blocked & int(reason)) != 0).sum()) for reason in Reason}
+    return {str(reason.name).lower(): count for reason, count in counts.items() if count}
+
+
+def _used(replay: Replay) -> NDArray[np.float64]:
+    """Give the accelerator-seconds used on each pool; axis P."""
+    ran, schedule = replay.ran, replay.schedule
+    held = (schedule.end_s - schedule.start_s)[ran] * replay.trace.count[ran]
+    used = np.zeros(len(replay.network.pools))
+    np.add.at(used, schedule.pool[ran], held)
+    return used
+
+
+def _capacities(replay: Replay) -> NDArray[np.int64]:
+    return np.array([pool.capacity for pool in replay.network.pools])
+
+
+def _by_pool(
+    replay: Replay, totals: NDArray[np.float64], span_s: float | None
+) -> dict[str, float]:
+    """Give totals over the replay as means over time, by pool."""
+    if not span_s:
+        return {}
+    means = (totals / span_s).tolist()
+    return {pool.id: value for pool, value in zip(replay.network.pools, means, strict=True)}
+
+
+def _by_tenant(replay: Replay) -> dict[str, Tenant]:
+    ran, tenant = replay.ran, replay.trace.tenant
+    jobs = np.bincount(tenant[ran], minlength=len(replay.trace.tenants))
+    wait = np.bincount(tenant[ran], replay.wait_s[ran], len(jobs))
+    jct = np.bincount(tenant[ran], replay.jct_s[ran], len(jobs))
+    rows = zip(replay.trace.tenants, jobs.tolist(), wait.tolist(), jct.tolist(), strict=True)
+    return {name: Tenant(n, w / n if n else None, c / n if n else None) for name, n, w, c in rows}
