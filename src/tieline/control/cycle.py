@@ -1,6 +1,6 @@
 """One cycle: observe, decide, act. Called alike by the live loop and by the replay.
 
-    observations -> absorb -> decide(snapshot) -> apply (checks again) -> actions
+observations -> absorb -> decide(snapshot) -> apply (checks again) -> actions
 """
 
 from dataclasses import dataclass, field
@@ -51,9 +51,7 @@ class Actions:
 
 
 @compiled
-def _absorb(
-    s: Snapshot, ended: Array, withdrawn: Array, submitted: Array, by_work: bool
-) -> int:
+def _absorb(s: Snapshot, ended: Array, withdrawn: Array, submitted: Array, by_work: bool) -> int:
     """Apply observations; give the index of the first submission that found no slack."""
     for i in range(len(ended)):
         release(s, ended[i])

@@ -17,7 +17,7 @@ from tieline.model.accelerator import Accelerator
 from tieline.model.job import JobKind
 from tieline.model.network import Network, Tenant
 from tieline.model.rates import RateBook
-from tieline.model.reasons import NEVER
+from tieline.model.reasons import NEVER, Reason
 from tieline.model.snapshot import JOB, KIND
 from tieline.rules.quota import quota, total_quota
 from tieline.scheduling.filters import bars
@@ -44,8 +44,6 @@ class State:
         rates
             Speeds; `JOB.work` is stated in seconds at this book's rate 1.
         """
-        if not network.pools:
-            raise InputError(f"network {network.name} has no pool")
         self.network = network
         self.policy = policy
         self.rates = rates
@@ -131,15 +129,23 @@ class State:
         for i in np.argsort(-counts, kind="stable"):
             restore(s, rows[i], pools[i], began[i], self.plan.seats)
 
-    def runnable(self, kind: int) -> bool:
-        """Whether jobs of the kind can ever run on some pool under the policy."""
-        s = self.snapshot
-        allowed = (s.rate[kind][s.pools["market"]] > 0) & (
-            s.pools["capacity"] >= s.kinds[kind]["count"]
-        )
+    def bars(self) -> NDArray[np.uint16]:
+        """Give the reasons that keep each kind off each pool for good, axes K, P.
+
+        Bits of `Reason`; `HOME` is among them only under policies that keep tenants at home.
+        """
+        s, n = self.snapshot, len(self.kinds)
+        bars = s.barred[:n, s.pools["market"]].copy()
+        kinds = s.kinds[:n, None]
+        bars[kinds["count"] > s.pools["capacity"]] |= int(Reason.GANG)
         if self.policy.home_only:
-            allowed &= s.pools["site"] == s.kinds[kind]["home"]
-        return bool(allowed.any())
+            bars[kinds["home"] != s.pools["site"]] |= int(Reason.HOME)
+        return bars
+
+    def rates_by_pool(self) -> NDArray[np.float64]:
+        """Give the rate of each kind on each pool, axes K, P; 0 where it can never run."""
+        s, n = self.snapshot, len(self.kinds)
+        return np.where(self.bars() == 0, s.rate[:n, s.pools["market"]], 0.0)
 
     def lay_queue_anew(self, joining: Sequence[int] | NDArray[np.int64] = ()) -> None:
         """Give every kind fresh slack, and let the `joining` rows wait as well."""

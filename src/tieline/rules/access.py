@@ -4,13 +4,14 @@ from collections.abc import Iterable
 
 from tieline.model.network import Dataset, Pool
 
-#: Sensitivities in rising order: data makes a job at least as sensitive as itself.
-SENSITIVITIES = ("open", "sensitive")
-
 
 def effective_sensitivity(stated: str, datasets: Iterable[Dataset]) -> frozenset[str]:
-    """Give every sensitivity a pool must be trusted with: the job's own and its data's."""
-    return frozenset({stated, *(dataset.sensitivity for dataset in datasets)})
+    """Give every sensitivity a pool must be trusted with: the job's own and its data's.
+
+    Where anything is more than `open`, being trusted with open work is not asked for.
+    """
+    found = frozenset({stated, *(dataset.sensitivity for dataset in datasets)})
+    return found - {"open"} or found
 
 
 def trusted(pool: Pool, sensitivities: frozenset[str]) -> bool:

@@ -59,9 +59,19 @@ def _offers(s: Snapshot, room: Room, prices: Array, k: int, cheapest: Array, out
 @compiled
 def _quota_left(s: Snapshot, room: Room, k: int, a: int) -> bool:
     t, n, total = s.kinds[k].tenant, s.kinds[k].count, s.limit.shape[1] - 1
-    return (
-        room.used[t, a] + n <= s.limit[t, a] and room.used[t, total] + n <= s.limit[t, total]
-    )
+    return room.used[t, a] + n <= s.limit[t, a] and room.used[t, total] + n <= s.limit[t, total]
+
+
+@compiled
+def _share(n: int, markets: Array, best: Array, free: Array, demand: Array) -> None:
+    """Add a demand of `n` to the best of the markets, by what they have free."""
+    total = 0.0
+    for i in range(len(markets)):
+        if best[i]:
+            total += free[markets[i]]
+    for i in range(len(markets)):
+        if best[i]:
+            demand[markets[i]] += n * free[markets[i]] / total
 
 
 @compiled
@@ -108,13 +118,7 @@ def dual(s: Snapshot, room: Room, prices: Array, free: Array, demand: Array, str
             if left == 0:
                 break
             surpluses += best
-            tied = 0.0
-            for i in range(left):
-                if surplus[i] >= best * (1.0 - 1e-9):
-                    tied += free[markets[i]]
-            for i in range(left):
-                if surplus[i] >= best * (1.0 - 1e-9):
-                    demand[markets[i]] += n * free[markets[i]] / tied
+            _share(n, markets[:left], surplus[:left] >= best * (1.0 - 1e-9), free, demand)
     total = surpluses * stride
     for m in range(len(s.markets)):
         demand[m] *= stride

@@ -39,7 +39,7 @@ def _cache_folder() -> Path:
 CACHE_FOLDER = _cache_folder() if os.access(_PACKAGE, os.W_OK) else None
 
 if CACHE_FOLDER is not None and not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+    numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]  # set at run time
 
 
 def compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:

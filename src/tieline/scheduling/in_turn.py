@@ -71,10 +71,10 @@ def plan_in_turn(s: Snapshot, plan: Plan, home_only: bool) -> None:
         p = fastest_pool(s, room, k, home_only, shut)
         if p < 0:
             for q in range(len(s.pools)):
-                if not shut[q] and eligible(s, k, q, home_only):
-                    if within_quota(s, room.used, k, q):
-                        shut[q] = True
-                        n_open -= 1
+                could = not shut[q] and eligible(s, k, q, home_only)
+                if could and within_quota(s, room.used, k, q):
+                    shut[q] = True
+                    n_open -= 1
             size = drop_top(keys, kinds, size)
             continue
         take(s, room, plan, s.queue[cursor[k]], p)

@@ -9,6 +9,7 @@ from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.seats import largest_free, seat
 
+
 class Room(NamedTuple):
     """Free accelerators, reduced as placements are planned."""
 

@@ -11,7 +11,7 @@ from tieline.control.state import State
 from tieline.model.accelerator import Accelerator
 from tieline.model.network import Network
 from tieline.model.rates import RateBook
-from tieline.model.reasons import NEVER, Reason
+from tieline.model.reasons import Reason
 from tieline.model.trace import Trace
 from tieline.scheduling.policy import Decision, Policy
 from tieline.simulation.driver import Schedule, simulate
@@ -117,7 +117,7 @@ def replay(
         recorded_on=base,
         schedule=schedule,
         kind=kind,
-        rate=state.snapshot.rate,
+        rate=state.rates_by_pool(),
         blocked=np.where(runnable, np.uint16(0), _closest_bars(state)[kind]),
         clearing=recorder.record(),
     )
@@ -130,7 +130,7 @@ def _closest_bars(state: State) -> NDArray[np.uint16]:
     fewest reasons, then the first.
     """
     home = int(Reason.HOME)
-    bars = state.snapshot.barred & (int(NEVER) | home if state.policy.home_only else int(NEVER))
+    bars = state.bars()
     distance = np.bitwise_count(bars) + np.where(bars & home, np.uint8(len(Reason)), np.uint8(0))
     closest = distance.argmin(axis=1)
     return bars[np.arange(len(bars)), closest]

@@ -44,7 +44,7 @@ def add_trace(state: State, trace: Trace) -> NDArray[np.bool_]:
         ],
         np.int32,
     )
-    runnable = np.array([state.runnable(int(k)) for k in kinds], np.bool_)
+    runnable = np.any(state.rates_by_pool() > 0, axis=1)[kinds]
     inverse = inverse.reshape(-1)
     state.add(kinds[inverse], trace.duration_s, trace.submit_s)
     return runnable[inverse]

@@ -32,40 +32,31 @@ from tieline.scheduling.seats import best_node, largest_free
 @compiled
 def _busy_nodes(s: Snapshot, plan: Plan, p: int, now: float) -> tuple[Array, Array, Array]:
     """Give end, node and amount of every block in use on the pool, planned ones included."""
-    n = 0
-    for i in range(s.n_running[0]):
-        if s.jobs[s.running[i]].pool == p:
-            b = s.jobs[s.running[i]].block
-            while b >= 0:
-                n += 1
-                b = s.blocks[b].next
-    for i in range(plan.size[0]):
-        if plan.placements[i].pool == p:
-            n += plan.placements[i].last - plan.placements[i].first
-    ends, nodes, amounts = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
+    most = s.pools[p].capacity  # every block is at least one accelerator
+    ends, nodes, amounts = np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
     n = 0
     for i in range(s.n_running[0]):
         row = s.running[i]
-        if s.jobs[row].pool == p:
-            b = s.jobs[row].block
-            while b >= 0:
-                # A job past its estimate may end at any moment.
-                ends[n] = max(now, s.jobs[row].ends)
-                nodes[n], amounts[n] = s.blocks[b].node, s.blocks[b].amount
-                n += 1
-                b = s.blocks[b].next
+        block = s.jobs[row].block if s.jobs[row].pool == p else -1
+        while block >= 0:
+            # A job past its estimate may end at any moment.
+            ends[n] = max(now, s.jobs[row].ends)
+            nodes[n], amounts[n] = s.blocks[block].node, s.blocks[block].amount
+            n += 1
+            block = s.blocks[block].next
     for i in range(plan.size[0]):
         if plan.placements[i].pool == p:
-            row = plan.placements[i].row
             for b in range(plan.placements[i].first, plan.placements[i].last):
-                ends[n] = now + run_time(s, row, p)
+                ends[n] = now + run_time(s, plan.placements[i].row, p)
                 nodes[n], amounts[n] = plan.seats[b].node, plan.seats[b].amount
                 n += 1
-    return ends, nodes, amounts
+    return ends[:n], nodes[:n], amounts[:n]
 
 
 @compiled
-def _earliest(s: Snapshot, room: Room, plan: Plan, p: int, n: int, now: float) -> tuple[float, Array]:
+def _earliest(
+    s: Snapshot, room: Room, plan: Plan, p: int, n: int, now: float
+) -> tuple[float, Array]:
     """Give when `n` accelerators are free on the pool, and how many are free by node then."""
     ends, nodes, amounts = _busy_nodes(s, plan, p, now)
     first, last, size = s.pools[p].first, s.pools[p].last, s.pools[p].size
@@ -91,7 +82,7 @@ def _reserve(free: Array, n: int, size: int, spare: Array) -> None:
     while n > 0:
         node = best_node(free, 0, len(free), min(n, size))
         if node < 0:
-            node = np.argmax(free)
+            node = int(np.argmax(free))
         taken = min(n, free[node])
         free[node] -= taken
         n -= taken
@@ -136,7 +127,9 @@ def _reserve_best(
 
 
 @compiled
-def _place(s: Snapshot, room: Room, late: Room, plan: Plan, row: int, p: int, ends_late: bool) -> None:
+def _place(
+    s: Snapshot, room: Room, late: Room, plan: Plan, row: int, p: int, ends_late: bool
+) -> None:
     """Seat the job in the room its end allows, and keep both rooms in step."""
     first, last = s.pools[p].first, s.pools[p].last
     if ends_late:
