@@ -1,13 +1,10 @@
-"""Job files: what they give, each mistake with its line, and jobs against a network."""
+"""Job files: what they give, and each mistake with its line and words."""
 
 from pathlib import Path
 
 import pytest
 
-from tieline.files.document import Document
-from tieline.files.fit import Offer, job_faults, nowhere, usable_pools
 from tieline.files.job import job_from_dict, job_to_dict, jobs_from, read_job, read_jobs
-from tieline.files.network import network_from
 from tieline.files.problems import FileErrors
 from tieline.files.syntax import parse
 from tieline.model.job import JobSpec
@@ -67,33 +64,12 @@ accelerators: {count: 1}
 stacks: {cuda: {command: run}}
 """
 
-NETWORK = """\
-regions: [{id: east}, {id: west}]
-sites:
-  - id: east-1
-    region: east
-    pools:
-      - {accelerator: nvidia-h20-96, nodes: 4, accelerators_per_node: 8}
-      - {accelerator: nvidia-l20, nodes: 1, accelerators_per_node: 8}
-  - id: west-1
-    region: west
-    pools:
-      - {accelerator: huawei-910b2, nodes: 1, accelerators_per_node: 8, trust: [sensitive]}
-tenants: [{id: lab, quotas: {total: 24}}, {id: other}]
-datasets: [{id: corpus, size: 1TB, sensitivity: sensitive}]
-"""
-
 
 def mistakes(text: str) -> list[str]:
     """Give the mistakes in the text of a job file, without the name of the file."""
     with pytest.raises(FileErrors) as raised:
         jobs_from(parse(text, "job.yaml"))
     return [str(problem).removeprefix("job.yaml:") for problem in raised.value.problems]
-
-
-def offer() -> Offer:
-    """Give what the network of these tests has for jobs."""
-    return Offer(network_from(parse(NETWORK, "net.yaml"), name="net"))
 
 
 def test_every_field_arrives() -> None:
@@ -315,113 +291,3 @@ def test_mistake_in_one_of_several_jobs() -> None:
         ),
         "2: jobs[0].accelerators.min: 2; allowed: at most the count, 1",
     ]
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        pytest.param(
-            {"tenant": "lba"}, "tenant: unknown tenant 'lba'; did you mean lab?", id="tenant"
-        ),
-        pytest.param(
-            {"datasets": ["corpse"]},
-            "datasets[0]: unknown dataset 'corpse'; did you mean corpus?",
-            id="dataset",
-        ),
-        pytest.param(
-            {"residency": ["est"]},
-            "residency: unknown region 'est'; did you mean west, east?",
-            id="region",
-        ),
-        pytest.param(
-            {"sensitivity": "secret"},
-            "sensitivity: unknown sensitivity 'secret'; allowed: open, sensitive",
-            id="sensitivity",
-        ),
-        pytest.param(
-            {"estimate_on": "nvidia-h20"},
-            "estimate_on: unknown accelerator 'nvidia-h20'; did you mean nvidia-h20-96, "
-            "nvidia-h20-141, nvidia-h200-nvl? (tieline accelerators lists all)",
-            id="accelerator",
-        ),
-        pytest.param(
-            {"stacks": {"rocm": {"command": "run"}}},
-            "stacks: no pool has rocm; net has: cann, cuda",
-            id="stack that no pool has",
-        ),
-        pytest.param(
-            {"stacks": {"cuda": {"command": "run"}, "cnan": {"command": "run"}}},
-            "stacks.cnan: unknown stack 'cnan'; did you mean cann, cuda?",
-            id="stack that nobody knows",
-        ),
-        pytest.param(
-            {"accelerators": {"count": 33}, "tenant": "other"},
-            "accelerators.count: 33 accelerators; "
-            "the largest pool with cuda is east-1/nvidia-h20-96 with 32",
-            id="gang larger than any pool",
-        ),
-        pytest.param(
-            {"accelerators": {"count": 9}, "stacks": {"cann": {"command": "run"}}},
-            "accelerators.count: 9 accelerators; "
-            "the largest pool with cann is west-1/huawei-910b2 with 8",
-            id="gang larger than any pool with its stack",
-        ),
-        pytest.param(
-            {"accelerators": {"count": 25}},
-            "accelerators.count: 25 accelerators; lab may use at most 24 at once",
-            id="gang larger than the quota",
-        ),
-        pytest.param(
-            {"memory_gb": 141},
-            "memory_gb: 141 GB; the most on an accelerator with cuda is 96 GB",
-            id="memory",
-        ),
-    ],
-)
-def test_job_against_network(change: dict[str, object], expected: str) -> None:
-    """A job that asks for what the network has not is told what the network has."""
-    data = job_to_dict(jobs_from(parse(SMALL, "job.yaml"))[0]) | change
-    with pytest.raises(FileErrors) as raised:
-        Document("job", data).demand(job_faults(job_from_dict(data), offer()))
-    assert str(raised.value) == f"job: {expected}"
-
-
-def test_stack_of_another_network() -> None:
-    """A stack that no pool has does no harm beside one that a pool has."""
-    data = job_to_dict(jobs_from(parse(SMALL, "job.yaml"))[0])
-    data["stacks"]["rocm"] = {"command": "run"}
-    assert list(job_faults(job_from_dict(data), offer())) == []
-
-
-def test_network_without_tenants() -> None:
-    """Where a network names no tenants, everybody may submit."""
-    open_to_all = Offer(
-        network_from(parse(NETWORK.replace("tenants:", "#"), "net.yaml"), name="net")
-    )
-    spec = job_from_dict(job_to_dict(SPEC) | {"tenant": "anybody"})
-    assert list(job_faults(spec, open_to_all)) == []
-
-
-def test_usable_pools() -> None:
-    """The pools a job can run on are those that no rule keeps it off."""
-    spec = job_from_dict({**job_to_dict(SPEC), "memory_gb": 0, "residency": []})
-    assert [pool.id for pool in usable_pools(spec, offer())] == ["west-1/huawei-910b2"]
-    small = jobs_from(parse(SMALL, "job.yaml"))[0]
-    assert [pool.id for pool in usable_pools(small, offer())] == [
-        "east-1/nvidia-h20-96",
-        "east-1/nvidia-l20",
-    ]
-
-
-def test_nowhere_to_run() -> None:
-    """A job that passes every single rule and no pool is told why, reason by reason."""
-    data = job_to_dict(jobs_from(parse(SMALL, "job.yaml"))[0]) | {"sensitivity": "sensitive"}
-    spec = job_from_dict(data)
-    assert list(job_faults(spec, offer())) == []
-    assert usable_pools(spec, offer()) == ()
-    fault = nowhere(spec, offer())
-    assert fault.found == "no pool of net can run it"
-    assert fault.allowed == (
-        "of 3 pools, 2: the pool is not trusted with this sensitivity, "
-        "1: built for another software stack"
-    )
