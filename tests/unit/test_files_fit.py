@@ -138,7 +138,7 @@ def test_usable_pools() -> None:
         "east-1/nvidia-l20",
     ]
     stacks = {stack: {"command": "run"} for stack in ("cuda", "cann")}
-    private = job(datasets=["corpus"], stacks=stacks)
+    private = job(datasets=["corpus"], sensitivity="sensitive", stacks=stacks)
     assert [pool.id for pool in usable_pools(private, offer())] == ["west-1/huawei-910b2"]
 
 
