@@ -231,11 +231,12 @@ def test_a_command_that_ignores_sigterm_is_killed(bench: Bench, engine: Engine) 
 
 
 def test_a_stopped_process_is_ended_too(bench: Bench, engine: Engine) -> None:
-    """A suspended command can be cancelled."""
+    """A suspended command can be cancelled, and gets its chance to end by itself."""
     engine.submit(order("touch up; kill -STOP $$"))
     bench.eventually(bench.exists("up"))
     engine.cancel("job.1")
-    assert bench.ended(engine, "job.1")[0].phase is RunPhase.STOPPED
+    (report,) = bench.ended(engine, "job.1")
+    assert (report.phase, report.exit_code) == (RunPhase.STOPPED, 128 + signal.SIGTERM)
 
 
 def test_a_cancelled_token_never_starts(bench: Bench, engine: Engine) -> None:
@@ -434,6 +435,7 @@ def test_another_engine_sees_the_same(bench: Bench, engine: Engine) -> None:
     engine.submit(order("exit 4", "ended.1"))
     engine.submit(order("echo here; sleep 100", "live.1"))
     bench.eventually(lambda: engine.log("live.1"))
+    bench.eventually(lambda: phase(engine, "live.1") is RunPhase.RUNNING)
     (ended,) = bench.ended(engine, "ended.1")
     engine.close()
     again = bench.open()

@@ -26,10 +26,10 @@ v100_unconsolidated,LM,2,8.0
 #: Per format: a file with quirks. No two submissions tie.
 SAMPLES = {
     "native": """\
-job_id,submit_s,duration_s,count,tenant,class,model,estimate_s,accelerator
-a,100.5,3600,8,ann,training,llama-3-8b,7200,nvidia-h200-sxm
-b,90,0,1,bob,decode,,,huawei-910b2
-c,95,12.25,2,"lab, c",training,,60,
+job_id,submit_s,duration_s,count,tenant,class,model,estimate_s,accelerator,type
+a,100.5,3600,8,ann,training,llama-3-8b,7200,nvidia-h200-sxm,h200
+b,90,0,1,bob,decode,,,nvidia-h200-sxm,h20
+c,95,12.25,2,"lab, c",training,,60,nvidia-h200-sxm,
 """,
     "helios": """\
 job_id,vc,gpu_num,state,submit_time,start_time,end_time,duration
@@ -149,9 +149,9 @@ def test_codes_point_at_names(name: str, tmp_path: Path) -> None:
     assert set(trace.tenant.tolist()) == set(range(len(trace.tenants)))
     assert set(trace.workload.tolist()) == set(range(len(trace.workloads)))
     assert list(trace.tenants) == sorted(set(trace.tenants))
-    if trace.job_accelerator is not None:
-        assert trace.accelerator is None
-        assert set(trace.job_accelerator.tolist()) - {-1} == set(range(len(trace.accelerators)))
+    assert (trace.job_type is None) == (trace.types == ())
+    if trace.job_type is not None:
+        assert set(trace.job_type.tolist()) - {-1} == set(range(len(trace.types)))
 
 
 @each_format
@@ -226,8 +226,7 @@ def test_an_unknown_option_is_refused(name: str, tmp_path: Path) -> None:
 def test_the_user_knows_the_accelerator(name: str, tmp_path: Path) -> None:
     """What the user says about the recorded accelerator stands above what the file says."""
     trace = read_trace(write(tmp_path, name), accelerator="nvidia-a100-80")
-    assert (trace.accelerator, trace.accelerators) == ("nvidia-a100-80", ())
-    assert trace.job_accelerator is None
+    assert trace.accelerator == "nvidia-a100-80"
 
 
 @each_format

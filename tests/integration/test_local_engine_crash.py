@@ -17,6 +17,7 @@ import pytest
 from tieline.control.ports import RunOrder, RunPhase
 from tieline.engines.local import LocalEngine
 from tieline.engines.wrapper.rundir import ENDED_PHASES, RunDirectory
+from tieline.engines.wrapper.wrapper import is_locked
 from tieline.model.network import Pool, Site
 
 SITE: Final = Site("s", "r", (Pool("s/p", "s", "nvidia-h20", nodes=2, accelerators_per_node=4),))
@@ -61,6 +62,12 @@ def all_ended(engine: LocalEngine) -> bool:
     return all(report.phase in ENDED_PHASES for report in engine.observe().values())
 
 
+def running(engine: LocalEngine) -> list[str]:
+    """Give the tokens that run now, sorted."""
+    reports = engine.observe()
+    return sorted(token for token in reports if reports[token].phase is RunPhase.RUNNING)
+
+
 def order(command: str, run: str = "job.1", count: int = 1) -> RunOrder:
     """Give an order for the one pool."""
     return RunOrder(run, run.partition(".")[0], "lab-a", "s/p", count, command)
@@ -90,7 +97,7 @@ def guard_of(keeper_pid: int) -> int:
 def test_runs_outlive_the_control_plane(
     tmp_path: Path, engine: LocalEngine, eventually: Eventually, number: signal.Signals
 ) -> None:
-    """A run goes on when the whole process group of the control plane gets a signal."""
+    """A run goes on, guarded, when the process group of the control plane gets a signal."""
     code = (
         "engine.submit(RunOrder('job.1', 'job', 'lab-a', 's/p', 1,"
         "'touch up; while [ ! -e go ]; do sleep 0.01; done; exit 7'));"
@@ -100,9 +107,12 @@ def test_runs_outlive_the_control_plane(
         assert process.stdout is not None
         assert process.stdout.readline() == "submitted\n"
         eventually((tmp_path / "up").exists)
+        guard = guard_of(keeper(tmp_path))
         os.killpg(process.pid, number)
         process.wait(timeout=30)
-    assert engine.observe()["job.1"].phase is RunPhase.RUNNING
+    time.sleep(0.1)
+    eventually(lambda: running(engine) == ["job.1"])
+    assert guard_of(keeper(tmp_path)) == guard
     (tmp_path / "go").touch()
     eventually(lambda: all_ended(engine))
     assert engine.observe()["job.1"].exit_code == 7
@@ -171,7 +181,7 @@ def test_a_second_wrapper_runs_nothing(
             arguments, cwd=site, stdin=file, timeout=30, check=False, capture_output=True
         )
     assert (second.returncode, second.stderr) == (0, b"")
-    assert engine.observe()["job.1"].phase is RunPhase.RUNNING
+    eventually(lambda: running(engine) == ["job.1"])
     (tmp_path / "go").touch()
     eventually(lambda: all_ended(engine))
     assert (tmp_path / "lines").read_text() == "line\n"
@@ -185,7 +195,7 @@ def test_the_guard_alone_can_be_killed(
     eventually((tmp_path / "up").exists)
     os.kill(guard_of(keeper(tmp_path)), signal.SIGKILL)
     time.sleep(0.05)
-    assert engine.observe()["job.1"].phase is RunPhase.RUNNING
+    eventually(lambda: running(engine) == ["job.1"])
     (tmp_path / "go").touch()
     eventually(lambda: all_ended(engine))
     assert engine.observe()["job.1"].exit_code == 3
@@ -208,6 +218,40 @@ def test_guard_and_keeper_killed_at_once(
     eventually(lambda: all_ended(engine))
     assert engine.observe()["job.1"].phase is RunPhase.VANISHED
     assert processes_of(tmp_path) == []
+
+
+def test_a_run_is_alive_until_its_guard_has_ended_it(
+    tmp_path: Path, engine: LocalEngine, eventually: Eventually
+) -> None:
+    """Between the death of the keeper and the end of the tree nothing is given to others."""
+    engine.submit(order("touch up; setsid sleep 100 & wait", count=8))
+    eventually(lambda: (tmp_path / "up").exists() and running(engine))
+    keeper_pid = keeper(tmp_path)
+    guard = guard_of(keeper_pid)
+    os.kill(guard, signal.SIGSTOP)
+    os.kill(keeper_pid, signal.SIGKILL)
+    engine.submit(order("touch ran", "job.2"))
+    time.sleep(0.3)
+    phases = [report.phase for report in engine.observe().values()]
+    assert sorted(phases) == [RunPhase.ACCEPTED, RunPhase.RUNNING]
+    assert not (tmp_path / "ran").exists()
+    os.kill(guard, signal.SIGCONT)
+    eventually(lambda: all_ended(engine))
+    assert engine.observe()["job.1"].phase is RunPhase.VANISHED
+    assert engine.observe()["job.2"].phase is RunPhase.SUCCEEDED
+
+
+def test_accelerators_are_free_before_the_end_is_written(
+    tmp_path: Path, engine: LocalEngine
+) -> None:
+    """Who reads the end record can order the accelerators again, without any wait."""
+    record = tmp_path / "site" / "runs" / "job.1" / "ended.json"
+    engine.submit(order("true", count=8))
+    give_up = time.monotonic() + 30
+    while not record.exists():
+        assert time.monotonic() < give_up
+    with (tmp_path / "site" / "slots" / "s%2Fp.lock").open("r+b") as slots:
+        assert not any(is_locked(slots.fileno(), slot) for slot in range(8))
 
 
 def test_a_shutdown_of_the_machine(
@@ -280,12 +324,6 @@ def test_no_chaos_starts_a_run_twice_or_shares_accelerators(
     # A clash over an accelerator would be an error of the command.
     assert RunPhase.FAILED not in phases.values()
     assert {RunPhase.SUCCEEDED, RunPhase.VANISHED} <= set(phases.values())
-
-
-def running(engine: LocalEngine) -> list[str]:
-    """Give the tokens that run now, sorted."""
-    reports = engine.observe()
-    return sorted(token for token in reports if reports[token].phase is RunPhase.RUNNING)
 
 
 def kill_keeper(folder: Path, token: str) -> None:

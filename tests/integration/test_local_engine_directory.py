@@ -265,6 +265,19 @@ def test_a_wrapper_that_cannot_work_says_why(
     eventually(lambda: observed(tmp_path) is RunPhase.SUCCEEDED)
 
 
+def test_a_known_token_costs_no_process(tmp_path: Path, ended: Path) -> None:
+    """Neither a run that was claimed nor one that was cancelled gets another wrapper."""
+    engine = LocalEngine(SITE, tmp_path / "site")
+    other = "other.1"
+    engine.cancel(other)
+    (ended / "order.json").unlink()
+    engine.submit(ORDER)
+    engine.submit(replace(ORDER, token=other))
+    engine.close()
+    assert not (ended / "order.json").exists()
+    assert not (ended.parent / other / "order.json").exists()
+
+
 def test_signals_of_the_control_plane_are_not_passed_on(
     tmp_path: Path, eventually: Eventually
 ) -> None:

@@ -60,6 +60,7 @@ def test_describe_fits_the_terminal(columns: int, jobs: Path, tieline: Callable[
     assert (run.returncode, run.stderr) == (0, "")
     assert max(map(len, run.stdout.splitlines())) <= columns
     assert re.search(r"jobs +2 of 2 rows", run.stdout)
+    assert len([line for line in run.stdout.splitlines() if set(line) & set("▁▂▃▄▅▆▇█")]) == 1
     assert "ann" in run.stdout
 
 
@@ -81,6 +82,18 @@ def test_convert_and_read_back(jobs: Path, tmp_path: Path, tieline: Callable[...
         assert tieline("convert", str(jobs), str(out)).stdout == f"{out}: 2 jobs\n"
         assert json.loads(tieline("describe", str(out), "--json").stdout) == expected
     assert {path.name for path in folder.iterdir()} == {"jobs.csv", "jobs.parquet"}
+
+
+def test_a_failed_conversion_leaves_nothing(
+    jobs: Path, tmp_path: Path, tieline: Callable[..., Run]
+) -> None:
+    """Where the result cannot be put in place, no temporary file stays."""
+    folder = tmp_path / "out"
+    (folder / "taken.csv").mkdir(parents=True)
+    run = tieline("convert", str(jobs), str(folder / "taken.csv"))
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "cannot be written: is a directory" in run.stderr
+    assert [path.name for path in folder.iterdir()] == ["taken.csv"]
 
 
 def test_convert_says_what_is_lost(

@@ -89,13 +89,12 @@ def test_rows_are_jobs_and_what_was_left_out() -> None:
     assert (found["jobs"], found["rows"]) == (1, 6)
 
 
-def test_accelerators_are_counted() -> None:
-    """Jobs are counted per accelerator that the file names."""
+def test_types_are_counted() -> None:
+    """Jobs are counted per type that the file names, and those it names none for."""
     jobs = [(0.0, 1.0, 1)] * 3
-    assert describe(make(jobs))["accelerators"] == {}
-    assert describe(make(jobs, accelerator="a100"))["accelerators"] == {"a100": 3}
-    several = {"accelerators": ("a", "b"), "job_accelerator": np.array([1, -1, 1], np.int32)}
-    assert describe(make(jobs, **several))["accelerators"] == {"(not stated)": 1, "a": 0, "b": 2}
+    assert describe(make(jobs))["types"] == {}
+    several = {"types": ("a", "b"), "job_type": np.array([1, -1, 1], np.int32)}
+    assert describe(make(jobs, **several))["types"] == {"(not stated)": 1, "a": 0, "b": 2}
 
 
 def test_estimates_are_compared_with_run_times() -> None:

@@ -170,7 +170,7 @@ def test_pai_tasks_of_a_job_are_one_gang(tmp_path: Path) -> None:
     assert trace.count.tolist() == [3, 1]
     assert trace.duration_s.tolist() == [1090, 100]
     assert trace.submit_s.tolist() == [0, 490]
-    assert trace.accelerators == ("T4", "V100")
+    assert trace.types == ("T4", "V100")
     assert trace.tenants == ("all",)
     assert trace.skipped == {
         "asks for no accelerator": 1,

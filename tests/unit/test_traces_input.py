@@ -60,6 +60,15 @@ def test_an_unknown_class_of_work_is_named(tmp_path: Path) -> None:
     assert "line 3, column class: found nothing, expected one of training, fine-" in message(path)
 
 
+def test_run_times_hold_for_one_accelerator(tmp_path: Path) -> None:
+    """A native file that names two accelerators is refused at the first row that differs."""
+    path = tmp_path / "jobs.csv"
+    path.write_text("submit_s,duration_s,count,accelerator\n0,1,1,a\n0,1,1,a\n0,1,1,b\n")
+    assert "line 4, column accelerator: found 'b', expected a as in the first" in message(path)
+    path.write_text("submit_s,duration_s,count,accelerator\n0,1,1,a\n0,1,1,\n")
+    assert "line 3, column accelerator: found nothing, expected a as in" in message(path)
+
+
 def test_a_file_that_fits_no_format_lists_them(tmp_path: Path) -> None:
     """The error shows the header that was found and all formats that are known."""
     path = tmp_path / "jobs.csv"

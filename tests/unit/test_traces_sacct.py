@@ -78,7 +78,8 @@ def test_a_job_is_read_with_all_that_is_known(tmp_path: Path) -> None:
     assert trace.duration_s.tolist() == [3600]
     assert trace.count.tolist() == [8]
     assert trace.tenants == ("lab-a",)
-    assert trace.accelerator == "a100"
+    assert (trace.accelerator, trace.types) == (None, ("a100",))
+    assert any("Accelerators are in the file's words (a100)" in note for note in trace.notes)
     assert trace.estimate_s is not None
     assert trace.estimate_s.tolist() == [36 * 3600]
     assert trace.skipped == {}
@@ -192,7 +193,7 @@ def test_a_heterogeneous_job_is_one_gang(tmp_path: Path) -> None:
     assert trace.job_ids == ("60", "61")
     assert trace.count.tolist() == [8, 1]
     assert trace.duration_s.tolist() == [120, 7]
-    assert trace.accelerators == ("a100", "a100+h100")
+    assert trace.types == ("a100", "a100+h100")
     assert trace.skipped == {
         "asks for no accelerator": 1,
         "another component of a heterogeneous job (added to its gang)": 1,
@@ -217,7 +218,7 @@ def test_accelerators_in_a_tres_string(
     """The total counts once, however often the parts repeat it."""
     trace = read(tmp_path, text({"AllocTRES": tres}))
     assert trace.count.tolist() == [count]
-    assert trace.accelerator == kind
+    assert trace.types == (() if kind is None else (kind,))
 
 
 @pytest.mark.parametrize(
@@ -240,7 +241,7 @@ def test_accelerators_in_a_gres_string(
     columns = (*without("AllocTRES", "ReqTRES"), "AllocGRES")
     trace = read(tmp_path, text({"AllocGRES": gres}, columns=columns))
     assert trace.count.tolist() == [count]
-    assert trace.accelerator == kind
+    assert trace.types == (() if kind is None else (kind,))
 
 
 def test_what_a_job_got_stands_above_what_it_asked_for(tmp_path: Path) -> None:
@@ -257,7 +258,7 @@ def test_another_resource_can_be_the_accelerator(tmp_path: Path) -> None:
     row = {"AllocTRES": "cpu=8,gres/npu:ascend910b=8,gres/npu=8"}
     trace = read(tmp_path, text(row), gres="npu")
     assert trace.count.tolist() == [8]
-    assert trace.accelerator == "ascend910b"
+    assert trace.types == ("ascend910b",)
 
 
 def test_no_accelerators_at_all_names_the_mend(tmp_path: Path) -> None:

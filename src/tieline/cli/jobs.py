@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tieline.cli.remote import AS_JSON, URL, connected
-from tieline.cli.screen import console, print_json, ran, span, status_text, table, waited
+from tieline.cli.screen import console, fitted, print_json, ran, span, status_text, table, waited
 from tieline.control.lifecycle import Status
 from tieline.model.errors import InputError, NotFoundError
 from tieline.wire.schemas import Event, Job, JobDetail, named
@@ -42,7 +42,12 @@ def jobs(
         print_json({"jobs": [job.model_dump(mode="json") for job in found]})
     elif found:
         screen = console()
-        screen.print(_table_of(found, time.time()))
+        made = _table_of(found, time.time())
+        left_out = fitted(made, screen.width, elastic="name", spare=("waited", "tenant", "pool"))
+        screen.print(made)
+        if left_out:
+            heads = ", ".join(reversed(left_out))
+            screen.print(f"\na wider terminal also shows: {heads}", style="dim")
         if len(found) == limit:
             screen.print(f"\nthe newest {limit}; see --limit", style="dim")
     else:

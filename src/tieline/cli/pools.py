@@ -19,11 +19,12 @@ def pools(url: str | None, *, as_json: bool) -> None:
         print_json(found)
         return
     screen = console()
-    made = table("pool", "region", ">in use", ">free", ">node", ">jobs", ">waiting", "trust")
+    made = table(
+        "pool", ">in use", ">free", ">node", ">jobs", ">wait", "trust", fold=("pool", "trust")
+    )
     for pool in found.pools:
         made.add_row(
             pool.id,
-            pool.region,
             f"{pool.capacity - pool.free}/{pool.capacity}",
             f"{pool.free}",
             f"{pool.largest}",
@@ -37,7 +38,11 @@ def pools(url: str | None, *, as_json: bool) -> None:
             screen.print(_closed(pool))
     used = sum(pool.capacity - pool.free for pool in found.pools)
     capacity = sum(pool.capacity for pool in found.pools)
-    screen.print(f"\n{used:,} of {capacity:,} accelerators in use", style="dim")
+    screen.print(
+        f"\n{used:,} of {capacity:,} accelerators in use. node: most free on one node; jobs: "
+        f"running; wait: jobs that may run there",
+        style="dim",
+    )
 
 
 def _closed(pool: Pool) -> Text:
@@ -62,7 +67,7 @@ def prices(url: str | None, *, as_json: bool) -> None:
     if found.latest is None:
         screen.print("no prices yet: the first cycle is still to come")
         return
-    made = table("pool", ">price")
+    made = table("pool", ">price", fold=("pool",))
     for pool, price in found.latest.prices_per_h.items():
         made.add_row(pool, f"{price:.4g}")
     screen.print(made)

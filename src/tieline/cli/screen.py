@@ -1,18 +1,22 @@
 """What the commands share on the screen: a console, plain tables, times as people read them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import click
 from pydantic import BaseModel
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from tieline.control.lifecycle import Status
 from tieline.model.units import format_duration
 from tieline.wire.schemas import Job, named
+
+#: An elastic column is not cut below this width.
+_LEAST_ELASTIC: Final = 10
 
 _STYLES: Final[Mapping[Status, str]] = {
     Status.QUEUED: "yellow",
@@ -38,27 +42,52 @@ def print_json(document: BaseModel | Mapping[str, object]) -> None:
     click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
-def table(*heads: str, fold: str = "", gap: int = 2) -> Table:
-    """Give an empty table without lines.
+def table(*heads: str, fold: Collection[str] = (), gap: int = 2) -> Table:
+    """Give an empty table without lines, no wider than the terminal.
 
     Parameters
     ----------
     heads
         One per column; `>` before it aligns the column to the right.
     fold
-        Head of the column that breaks into lines where it is too long; others are cut.
+        Heads of the columns that break into lines when the terminal is narrow, the widest
+        first; the others keep their width.
     gap
         Blanks between columns.
     """
     made = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for head in heads:
-        made.add_column(
-            head.removeprefix(">"),
-            justify="right" if head.startswith(">") else "left",
-            no_wrap=head != fold,
-            overflow="fold" if head == fold else "ellipsis",
-        )
+        justify: JustifyMethod = "right" if head.startswith(">") else "left"
+        name = head.removeprefix(">")
+        made.add_column(name, justify=justify, no_wrap=name not in fold, overflow="fold")
     return made
+
+
+def fitted(made: Table, width: int, *, elastic: str, spare: Sequence[str]) -> list[str]:
+    """Leave out columns until the rest fits; give the heads of those left out.
+
+    Parameters
+    ----------
+    elastic
+        Head of the column that is cut where it is too long, before any is left out.
+    spare
+        Heads of the columns that may go, the first first.
+    """
+    gone: list[str] = []
+    for column in made.columns:
+        widest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        if column.header == elastic:
+            column.overflow, column.min_width = "ellipsis", min(widest, _LEAST_ELASTIC)
+        else:
+            column.min_width = widest
+    gap = made.padding[1]
+    for head in spare:
+        needed = sum((column.min_width or 0) + gap for column in made.columns) - gap
+        if needed <= width:
+            break
+        made.columns = [column for column in made.columns if column.header != head]
+        gone.append(head)
+    return gone
 
 
 def status_text(status: Status) -> Text:

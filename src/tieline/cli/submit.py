@@ -86,7 +86,7 @@ def _show_ends(jobs: Sequence[Job]) -> None:
     wrong = [job for job in jobs if job.status is not Status.SUCCEEDED]
     shown = jobs if len(jobs) == 1 else wrong[:_MOST_ROWS]
     if shown:
-        ends = table("job", "status", ">exit", ">ran", "pool", "detail", fold="detail")
+        ends = table("job", "status", ">exit", ">ran", "pool", "detail", fold=("pool", "detail"))
         for job in shown:
             code = "-" if job.exit_code is None else f"{job.exit_code}"
             status = status_text(job.status)

@@ -207,9 +207,11 @@ def _summary(found: Mapping[str, Any]) -> Table:
             f"{load['mean']:,.1f} accelerators on average, {load['peak']:,.0f} at the peak",
         ),
     ]
-    if found["accelerators"]:
-        named = (f"{name} {number:,}" for name, number in found["accelerators"].items())
-        rows.append(("recorded on", ", ".join(named)))
+    if found["accelerator"]:
+        rows.append(("recorded on", found["accelerator"]))
+    if found["types"]:
+        named = (f"{name} {number:,}" for name, number in found["types"].items() if number)
+        rows.append(("types", ", ".join(named)))
     if found["estimates"]:
         asked = found["estimates"]["asked_over_run_p50"]
         ratio = "" if asked is None else f", half of them ask for over {asked:.3g} x their run"

@@ -29,7 +29,7 @@ def show(screen: Console, found: Why) -> None:
     screen.print(Text.assemble(f"{job.id} {job.name}".strip(), " ", status_text(job.status)))
     screen.print(found.sentence, style="bold red" if found.never else "")
     if found.pools:
-        answers = table("pool", ">free", ">node", ">price", ">worth", "answer", fold="answer")
+        answers = table("pool", ">free", ">node", ">price", ">worth", "answer", fold=("answer",))
         for one in found.pools:
             answers.add_row(
                 one.pool,

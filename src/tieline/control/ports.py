@@ -173,14 +173,24 @@ class News:
 
 
 class Store(Protocol):
-    """Keeps jobs and the event log. Every call is one durable transaction, or nothing."""
+    """Keeps jobs and the event log. Every call is one durable transaction, or nothing.
+
+    Any of them raises `StoreUnavailable` when the store is locked or out of space: nothing was
+    written, and the same call may be made again. Threads may share a store.
+    """
 
     def add_jobs(
         self, specs: Sequence[JobSpec], *, now: float, key: str | None = None
     ) -> list[JobRecord]:
         """Store jobs as queued and give them, in order; they survive a crash from here on.
 
-        Idempotent by `key`: a second call with the same key gives the first call's jobs.
+        Idempotent by `key`: a second call with the same key gives the first call's jobs, as
+        they are now. Keys of different tenants are told apart by whoever makes them.
+
+        Raises
+        ------
+        ConflictError
+            The key was used for other specs; nothing is stored.
         """
 
     def request_cancel(self, job_id: str, *, now: float) -> JobRecord:
@@ -193,7 +203,11 @@ class Store(Protocol):
         """
 
     def news(self, position: int) -> News:
-        """Give submissions and cancel requests after `position`, in order; 0 is the start."""
+        """Give submissions and cancel requests after `position`, in order; 0 is the start.
+
+        Each is given exactly once to a reader who passes on the positions; a job that has
+        moved on since is given as it is now.
+        """
 
     def open_jobs(self) -> tuple[int, list[JobRecord]]:
         """Give the log position and every job that has not ended, by `seq`, in one snapshot.
@@ -202,15 +216,20 @@ class Store(Protocol):
         """
 
     def pending_cancels(self) -> list[str]:
-        """Give the ids of jobs whose end was asked for and that have not ended."""
+        """Give the ids of jobs whose end was asked for and that have not ended, as asked."""
 
     def record(self, changes: Sequence[Change]) -> list[JobRecord]:
         """Apply all changes through the life-cycle table, or none; give the new records.
+
+        One record per change, in order. Several changes of one job follow each other, each
+        with the version that the one before it left.
 
         Raises
         ------
         ConflictError
             A version has moved on, or the table does not allow an event.
+        NotFoundError
+            No such job.
         """
 
     def job(self, job_id: str) -> JobRecord:

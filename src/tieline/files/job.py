@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import Field
@@ -34,14 +34,15 @@ from tieline.model.job import JobSpec
 from tieline.model.units import BYTES_PER_GB
 from tieline.model.workload import Workload
 
-_Gang = Annotated[Whole, Ge(1), Le(1_000_000)]
+_MAX_GANG: Final = 1_000_000
+_Gang = Annotated[Whole, Ge(1), Le(_MAX_GANG)]
 _Long = Annotated[Duration, Gt(0), Le(315_360_000)]  # ten years
 
 
 class WorkloadFields(Model):
     """What kind of work it is."""
 
-    kind: Class = Field(alias="class", description="decides how fast it runs on what")
+    kind: Class = Field(alias="class", description="what kind of work, such as training")
     model: Text | None = Field(None, description="model name, such as llama-3-8b")
 
 
@@ -89,7 +90,9 @@ class JobFields(Model):
     estimate_on: Id | None = Field(
         None, description="accelerator the estimate holds for; nvidia-h200-sxm when absent"
     )
-    time_limit: _Long | None = Field(None, description="it is ended after this time; no limit")
+    time_limit: _Long | None = Field(
+        None, description="time after which it is ended; none when absent"
+    )
     priority: Annotated[Whole, Ge(-1000), Le(1000)] = Field(
         0, description="higher comes first, within the rules of the policy"
     )
@@ -233,8 +236,10 @@ def _sizes(data: object) -> Iterator[Fault]:
     """Give gangs whose least and most do not enclose their size."""
     for loc, gang in chain(each(data, "accelerators"), each(data, "jobs.*.accelerators")):
         sizes = {name: value for (name,), value in each(gang, "*") if isinstance(value, int)}
-        count = sizes.get("count")
-        if count is not None and sizes.get("min", count) > count:
+        count = sizes.get("count", 0)
+        if not 1 <= count <= _MAX_GANG:
+            continue
+        if sizes.get("min", count) > count:
             yield Fault((*loc, "min"), str(sizes["min"]), f"allowed: at most the count, {count}")
-        if count is not None and sizes.get("max", count) < count:
+        if sizes.get("max", count) < count:
             yield Fault((*loc, "max"), str(sizes["max"]), f"allowed: at least the count, {count}")

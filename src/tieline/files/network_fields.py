@@ -173,7 +173,7 @@ class DatasetFields(Model):
     """Data that jobs need."""
 
     id: Id = Field(description="its name here and in jobs")
-    size: Annotated[Size, Ge(0), Le(1e21)] = Field(description="size")
+    size: Annotated[Size, Ge(0), Le(10**18)] = Field(description="how large it is")
     replicas: Ids = Field(default=[], description="ids of the sites that hold a copy")
     residency: Ids = Field(
         default=[], description="ids of the regions it may be in; empty: anywhere"
@@ -189,7 +189,7 @@ class NetworkFields(Model):
         Field(description="the regions that sites stand in")
     )
     sites: Annotated[list[SiteFields], MinLen(1), Kind("a list of at least one site")] = Field(
-        description="compute centres"
+        description="the compute centres"
     )
     links: Annotated[list[LinkFields], Kind("a list of links")] = Field(
         default=[], description="connections between regions"

@@ -68,7 +68,11 @@ def field_name(loc: Loc) -> str:
     """Give a place as people write it: `sites[0].pools[1].accelerator`."""
     text = ""
     for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if part.isprintable() and len(part) <= _LONGEST_VALUE else shown(part)
+            text += f".{name}" if text else name
     return text
 
 

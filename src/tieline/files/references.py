@@ -104,8 +104,8 @@ def _pools(data: object) -> Iterator[Fault]:
                 first[name] = loc
             size = _product(pool, "nodes", "accelerators_per_node")
             if size > MAX_POOL:
-                allowed = f"allowed: at most {MAX_POOL:,} in a pool"
-                yield Fault(loc, f"{size:,} accelerators", allowed)
+                allowed = f"allowed: at most {MAX_POOL:,} accelerators"
+                yield Fault((*loc, "nodes"), f"{size:,} accelerators in the pool", allowed)
 
 
 def _replicas(data: object, regions: Collection[str]) -> Iterator[Fault]:

@@ -47,6 +47,8 @@ class Kind:
     """What a field may hold, in words."""
 
     words: str
+    detail: str = ""
+    """What else must be so, for those who got it wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +131,27 @@ def _distinct(names: list[str]) -> list[str]:
 Id = Annotated[
     str,
     _text(_ID.fullmatch),
-    Kind("an id: letters, digits, `.`, `_` and `-`, at most 64, the first a letter or digit"),
+    Kind("an id", "letters, digits, `.`, `_` and `-`, at most 64, the first a letter or digit"),
 ]
 Text = Annotated[
     str,
     _text(lambda text: text.isprintable() and len(text) <= _LONGEST_NAME),
-    Kind(f"text on one line, at most {_LONGEST_NAME} characters"),
+    Kind("text", f"on one line, at most {_LONGEST_NAME} characters"),
 ]
 Command = Annotated[
     str,
     _text(lambda text: text.strip() and "\0" not in text and len(text) <= _LONGEST_COMMAND),
-    Kind("a shell command, at most 64 KiB"),
+    Kind("a shell command", "not empty, at most 64 KiB"),
 ]
 Variable = Annotated[
     str,
     _text(_VARIABLE.fullmatch),
-    Kind("a variable name: letters, digits and `_`, not beginning with `TIELINE_`"),
+    Kind("a variable name", "letters, digits and `_`, not beginning with `TIELINE_`"),
 ]
 Value = Annotated[
     str,
     _text(lambda text: "\0" not in text and len(text) <= _LONGEST_COMMAND),
-    Kind("text, at most 64 KiB"),
+    Kind("text", "at most 64 KiB"),
 ]
 Flag = Annotated[bool, Kind("true or false")]
 Whole = Annotated[int, Kind("a whole number")]
@@ -179,13 +181,21 @@ class Place(NamedTuple):
     """None for an entry of a list or mapping."""
 
     @property
+    def kind(self) -> Kind:
+        """What stands there."""
+        kinds = [part for part in self.metadata if isinstance(part, Kind)]
+        return kinds[-1] if kinds else Kind("fields, such as `name: value`")
+
+    @property
+    def unit(self) -> str:
+        """What its number counts; empty without unit."""
+        return next((part.name for part in self.metadata if isinstance(part, Unit)), "")
+
+    @property
     def allowed(self) -> str:
-        """What may stand there, in words."""
-        kinds = [part.words for part in self.metadata if isinstance(part, Kind)]
-        words = kinds[-1] if kinds else "fields, such as `name: value`"
-        units = [f" {part.name}" for part in self.metadata if isinstance(part, Unit)]
-        limits = self.limits
-        return f"{words} {limits}{''.join(units)}" if limits else words
+        """What may stand there, with its limits and unit."""
+        kind = f"{self.kind.words}: {self.kind.detail}" if self.kind.detail else self.kind.words
+        return " ".join(filter(None, (kind, self.limits, self.limits and self.unit)))
 
     @property
     def limits(self) -> str:

@@ -46,13 +46,12 @@ class Trace:
     job_ids: tuple[str, ...] = ()
     """Names in the file; empty when it has none."""
     accelerator: str | None = None
-    """Accelerator on which every run time was recorded, in the file's words (a catalogue id
-    where the file is ours); None when the file does not say or names several."""
-    accelerators: tuple[str, ...] = ()
-    """Names that `job_accelerator` points into, in the file's words."""
-    job_accelerator: NDArray[np.int32] | None = None
-    """Index into `accelerators` per job, -1 where the file does not say; None unless the
-    file names several."""
+    """Catalogue id on which the run times were recorded; None when nobody says."""
+    types: tuple[str, ...] = ()
+    """Accelerator types in the file's own words, such as `a100` or `T4`: not catalogue ids."""
+    job_type: NDArray[np.int32] | None = None
+    """Index into `types` of what each job ran on, -1 where the file does not say; None when
+    the file has no types."""
     estimate_s: NDArray[np.float64] | None = None
     """Run time the user asked for [s], nan where unknown; None when the file has none."""
     throughputs: ThroughputTable | None = None
@@ -73,7 +72,7 @@ class Trace:
             raise InputError(f"trace {self.name}: jobs are not sorted by submission")
         if (self.count < 1).any():
             raise InputError(f"trace {self.name}: a job asks for fewer than 1 accelerator")
-        optional = [a for a in (self.job_accelerator, self.estimate_s) if a is not None]
+        optional = [a for a in (self.job_type, self.estimate_s) if a is not None]
         if any(len(array) != len(self) for array in optional):
             raise InputError(f"trace {self.name}: columns differ in length")
         for array in (*arrays, *optional):

@@ -6,9 +6,8 @@ written as binary (GiB = 2**30 bytes).
 
 import math
 import re
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 from tieline.model.errors import InputError
 
@@ -85,7 +84,7 @@ def parse_duration(value: object) -> float:
         return _finite(total, text, _DURATION_FORMS)
     seconds, last = 0.0, math.inf
     for amount, unit in _parts(text, _DURATION_FORMS):
-        size = _unit(unit, _SECONDS, _DURATION_FORMS, of="time")
+        size = _unit(text, unit, "time")
         if size >= last:
             raise QuantityError(f"{text!r}: unit {unit!r} is out of order", _DURATION_FORMS)
         seconds, last = seconds + amount * size, size
@@ -111,7 +110,7 @@ def parse_bytes(value: object) -> float:
         (amount, unit), *more = _parts(text, _SIZE_FORMS)
         if more:
             raise QuantityError(f"{text!r} has more than one part", _SIZE_FORMS)
-        number = _finite(amount * _unit(unit, _BYTES, _SIZE_FORMS, of="size"), text, _SIZE_FORMS)
+        number = _finite(amount * _unit(text, unit, "size"), text, _SIZE_FORMS)
     return float(round(number))
 
 
@@ -167,13 +166,14 @@ def _parts(text: str, forms: str) -> list[tuple[float, str]]:
     return [(float(amount), unit) for amount, unit in _PART.findall(text)]
 
 
-def _unit(unit: str, table: Mapping[str, float], forms: str, *, of: str) -> float:
-    """Give what one unit is worth."""
+def _unit(text: str, unit: str, of: Literal["time", "size"]) -> float:
+    """Give what one unit of a text is worth."""
+    table, forms = (_SECONDS, _DURATION_FORMS) if of == "time" else (_BYTES, _SIZE_FORMS)
     name = unit
     if of == "time" and unit not in table:
         name = _LONG_NAMES.get(unit.lower().removesuffix("s"), unit)
     if name not in table:
-        raise QuantityError(f"{unit!r} is no unit of {of}", forms)
+        raise QuantityError(f"{text!r}: {unit!r} is no unit of {of}", forms)
     return table[name]
 
 

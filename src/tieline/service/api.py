@@ -211,5 +211,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             [(model, "validation") for model in _SUBMISSION], ref_template=_REFERENCE
         )
         document["components"]["schemas"] |= fields["$defs"]
+        text = json.dumps(document)
+        document["components"]["schemas"] = {
+            name: schema  # FastAPI lists the enums whose names stand in for them, too
+            for name, schema in document["components"]["schemas"].items()
+            if f'"{_REFERENCE.format(model=name)}"' in text
+        }
         app.openapi_schema = document
     return app.openapi_schema

@@ -219,9 +219,7 @@ class Loop:
     def _place(self, now: float) -> None:
         """Decide what to start, and record it before any site hears of it."""
         shut = {link.id for link in self._links if link.problem}
-        last = self._latest.at if self._latest else -1e300
-        due = self._roster.waiting and now - last >= self._settings.recheck_s
-        if not due and not self._roster.changed(shut):
+        if not self._roster.changed(shut) and not self._cycle_due(now):
             return
         placed, self._latest = self._roster.cycle(shut, now)
         self._write(
@@ -230,6 +228,15 @@ class Loop:
         )
         if not self._history or now - self._history[-1].at >= _HISTORY_STEP_S:
             self._history.append(self._latest)
+
+    def _cycle_due(self, now: float) -> bool:
+        """Whether a cycle is due although nothing has happened.
+
+        The first one is: it loads the compiled kernels before a job has to wait for them.
+        """
+        if self._latest is None:
+            return True
+        return self._roster.waiting and now - self._latest.at >= self._settings.recheck_s
 
     def _tell(self) -> None:
         """Tell each site that answered what to end, what to run and what to forget."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
@@ -124,7 +125,7 @@ class SiteLink:
         What could not be told shows in the next answer: the site does not know the token.
         """
         if end or run or forget:
-            self._errands.append(self._call(lambda: self._tell(end, run, forget)))
+            self._errands.append(self._call(partial(self._tell, end, run, forget)))
 
     def close(self) -> None:
         """Let the thread end once it has done what it was asked."""
@@ -135,13 +136,13 @@ class SiteLink:
         give_up = time.monotonic() + self._patience.telling_s
         try:
             for token in end:
-                if self._tried(told, lambda token=token: self.engine.cancel(token)):
+                if self._tried(told, partial(self.engine.cancel, token)):
                     told.ended.append(token)
             for order in run:
                 if time.monotonic() >= give_up:
                     break
-                self._tried(told, lambda order=order: self._submit(order, told))
-            self._tried(told, lambda: self.engine.forget(forget))
+                self._tried(told, partial(self._submit, order, told))
+            self._tried(told, partial(self.engine.forget, forget))
         except EngineUnavailable as error:  # nor would it take the rest
             told.problems.append(str(error))
         return told

@@ -1,18 +1,25 @@
-"""The event loop of a replay: exact times, a cycle whenever something changed."""
+"""The event loop of a replay: exact times, a cycle whenever something changed.
+
+`drive` is the loop; a *world* says what happens next and hears what was started. Recorded
+cycles of a live run are another world (`tieline.simulation.recorded`).
+"""
 
 import heapq
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tieline.control.cycle import NO_ROWS, Observations, run_cycle
+from tieline.control.cycle import NO_ROWS, Actions, Observations, run_cycle
 from tieline.control.state import State
 from tieline.scheduling.policy import Decision
 
 #: Called after each cycle: (now, decision).
 Watcher = Callable[[float, Decision], None]
+
+#: Yields (now, what happened), in order of time, and is sent what was started then.
+World = Generator[tuple[float, Observations], Actions, None]
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,29 @@ class Schedule:
     end_s: NDArray[np.float64]
     pool: NDArray[np.int32]
     cycles: int
+
+
+def drive(state: State, world: World, watch: Watcher | None = None) -> int:
+    """Run a cycle for everything that happens in the world; give the number of cycles.
+
+    Parameters
+    ----------
+    watch
+        Called after every cycle.
+    """
+    cycles = 0
+    happens = next(world, None)
+    while happens is not None:
+        now, seen = happens
+        actions, state, decision = run_cycle(state, seen, now)
+        cycles += 1
+        if watch is not None:
+            watch(now, decision)
+        try:
+            happens = world.send(actions)
+        except StopIteration:
+            happens = None
+    return cycles
 
 
 def simulate(
@@ -51,10 +81,20 @@ def simulate(
     Ties between jobs are broken by row, so the schedule is a function of the arguments.
     """
     n = len(submit_s)
-    start = np.full(n, np.nan)
-    end = np.full(n, np.nan)
-    where = np.full(n, -1, np.int32)
-    arriving = np.flatnonzero(runnable)
+    schedule = Schedule(np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int32), 0)
+    world = _trace_world(state, submit_s, duration_s, np.flatnonzero(runnable), schedule)
+    return replace(schedule, cycles=drive(state, world, watch))
+
+
+def _trace_world(
+    state: State,
+    submit_s: NDArray[np.float64],
+    duration_s: NDArray[np.float64],
+    arriving: NDArray[np.int64],
+    schedule: Schedule,
+) -> World:
+    """Submit the arriving rows at their times, end what was started, and fill the schedule."""
+    start, end, where = schedule.start_s, schedule.end_s, schedule.pool
     times = submit_s[arriving].tolist()
     times.append(np.inf)
     kind = state.snapshot.jobs["kind"]
@@ -62,7 +102,7 @@ def simulate(
     stage = state.snapshot.stage
     market = state.snapshot.pools["market"]
     ends: list[tuple[float, int]] = []
-    at, cycles, n_arriving = 0, 0, len(arriving)
+    at, n_arriving = 0, len(arriving)
     while at < n_arriving or ends:
         now = times[at]
         if ends and ends[0][0] < now:
@@ -77,7 +117,7 @@ def simulate(
             ended=np.array(ended, np.int64) if ended else NO_ROWS,
             submitted=arriving[first:at] if at > first else NO_ROWS,
         )
-        actions, state, decision = run_cycle(state, seen, now)
+        actions = yield now, seen
         for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
             k, m = kind[row], market[pool]
             finish = now + stage[k, m] + duration_s[row] / rate[k, m]
@@ -85,7 +125,3 @@ def simulate(
             end[row] = finish
             where[row] = pool
             heapq.heappush(ends, (finish, row))
-        if watch is not None:
-            watch(now, decision)
-        cycles += 1
-    return Schedule(start, end, where, cycles)

@@ -33,7 +33,7 @@ def describe(trace: Trace) -> dict[str, Any]:
         "last_submission_s": float(trace.submit_s[-1]),
         "accelerator_hours": float(work_h.sum()),
         "accelerator": trace.accelerator,
-        "accelerators": _accelerators(trace),
+        "types": _types(trace),
         "duration_s": _spread(trace.duration_s),
         "sizes": [
             {
@@ -80,12 +80,12 @@ def _groups(
     ]
 
 
-def _accelerators(trace: Trace) -> dict[str, int]:
-    """Count the jobs per accelerator the file names."""
-    if trace.job_accelerator is None:
-        return {} if trace.accelerator is None else {trace.accelerator: len(trace)}
-    jobs = np.bincount(trace.job_accelerator + 1, minlength=len(trace.accelerators) + 1)
-    return dict(zip(("(not stated)", *trace.accelerators), map(int, jobs), strict=True))
+def _types(trace: Trace) -> dict[str, int]:
+    """Count the jobs per type the file names."""
+    if trace.job_type is None:
+        return {}
+    jobs = np.bincount(trace.job_type + 1, minlength=len(trace.types) + 1)
+    return dict(zip(("(not stated)", *trace.types), map(int, jobs), strict=True))
 
 
 def _estimates(trace: Trace) -> dict[str, float | None] | None:

@@ -9,7 +9,8 @@ tenant       no        who pays; without it all jobs belong to one tenant
 class        no        training, fine-tuning, prefill, decode, batch-inference or hpc
 model        no        what it runs, such as llama-3-8b
 estimate_s   no        run time the user asked for [s]
-accelerator  no        catalogue id on which the run time was recorded
+accelerator  no        catalogue id on which the run times were recorded, the same in all rows
+type         no        what the job ran on, in the words of who recorded it
 """
 
 import contextlib
@@ -97,11 +98,11 @@ def _frame(trace: Trace) -> pl.DataFrame:
         columns["model"] = _named(models, trace.workload)
     if trace.estimate_s is not None:
         columns["estimate_s"] = pl.Series(trace.estimate_s, nan_to_null=True)
-    if trace.job_accelerator is not None:
-        # One name more than there are: -1 points at the last one.
-        columns["accelerator"] = _named((*trace.accelerators, None), trace.job_accelerator)
-    elif trace.accelerator is not None:
+    if trace.accelerator is not None:
         columns["accelerator"] = [trace.accelerator] * len(trace)
+    if trace.job_type is not None:
+        # One name more than there are: -1 points at the last one.
+        columns["type"] = _named((*trace.types, None), trace.job_type)
     return pl.DataFrame(columns)
 
 

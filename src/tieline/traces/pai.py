@@ -96,7 +96,7 @@ def _join_tasks(rows: Rows) -> None:
         pl.col("start_time").min().alias("started"),
         pl.col("end_time").max().alias("ended"),
         (pl.col("inst_num") * pl.col("plan_gpu") / 100).sum().alias("gpus"),
-        pl.col("gpu_type").drop_nulls().unique().sort().str.join("+").alias("accelerator"),
+        pl.col("gpu_type").drop_nulls().unique().sort().str.join("+").alias("type"),
     )
     rows.frame = rows.frame.with_columns(
         pl.col("job_name").alias("job_id"),

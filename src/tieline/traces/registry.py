@@ -95,7 +95,7 @@ FORMATS: Final = {
 }
 
 #: Options that every format takes.
-COMMON_OPTIONS: Final = {"accelerator": "accelerator on which the run times were recorded"}
+COMMON_OPTIONS: Final = {"accelerator": "catalogue id on which the run times were recorded"}
 
 
 def read_trace(path: str | Path, format: str | None = None, **options: str) -> Trace:  # noqa: A002 - the word users know from --format
@@ -136,9 +136,7 @@ def read_trace(path: str | Path, format: str | None = None, **options: str) -> T
             f"option accelerator: {source.path} has measured speeds; its run times hold on"
             f" {trace.throughputs.reference} (option `reference`)"
         )
-    return dataclasses.replace(
-        trace, accelerator=accelerator, accelerators=(), job_accelerator=None
-    )
+    return dataclasses.replace(trace, accelerator=accelerator)
 
 
 def _by_name(name: str) -> Format:

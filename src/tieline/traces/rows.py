@@ -3,7 +3,7 @@
 A reader takes a table, counts what it leaves out, turns text into numbers, gives the columns
 their Tieline names and calls `finish`. Everything works on whole columns.
 
-    job_id  submit_s  duration_s  count  tenant  class  model  estimate_s  accelerator
+    job_id  submit_s  duration_s  count  tenant  class  model  estimate_s  accelerator  type
 
 Only `submit_s`, `duration_s` and `count` are needed.
 """
@@ -27,6 +27,8 @@ MAX_SECONDS: Final = 100 * 365.25 * 86_400
 NO_TENANT: Final = "all"
 #: Where a file names tenants, the rows that name none.
 BLANK_TENANT: Final = "(none)"
+#: Types named in a note.
+_MOST_TYPES: Final = 4
 #: Class of work where the file does not say.
 DEFAULT_CLASS: Final = "training"
 
@@ -169,8 +171,8 @@ class Rows:
         Returns
         -------
         Trace
-            Ties in submission keep the order of the file. Tenants, workloads and accelerator
-            names are numbered in alphabetical order.
+            Ties in submission keep the order of the file. Tenants, workloads and types are
+            numbered in alphabetical order.
         """
         self._check()
         if not self.has("class"):
@@ -183,9 +185,14 @@ class Rows:
         frame = self.frame.sort("submit_s", maintain_order=True)
         tenants, tenant = _codes(_tenants(frame))
         workloads, workload = _workloads(frame["class"], _names(frame, "model"))
-        accelerators, job_accelerator = _codes(_names(frame, "accelerator"))
-        single = len(accelerators) == 1 and bool((job_accelerator == 0).all())
-        several = bool(accelerators) and not single
+        accelerator = self._accelerator()
+        types, job_type = _codes(_names(frame, "type"))
+        if types and accelerator is None:
+            shown = ", ".join(types[:_MOST_TYPES]) + (", ..." if len(types) > _MOST_TYPES else "")
+            self.notes.append(
+                f"Accelerators are in the file's words ({shown}); the option accelerator says"
+                " which of the catalogue the run times hold for."
+            )
         ids = frame["job_id"].cast(pl.String).fill_null("") if self.has("job_id") else ()
         estimates = None
         if self.has("estimate_s"):
@@ -201,9 +208,9 @@ class Rows:
             tenants=tenants,
             workloads=workloads,
             job_ids=tuple(ids),
-            accelerator=accelerators[0] if single else None,
-            accelerators=accelerators if several else (),
-            job_accelerator=job_accelerator if several else None,
+            accelerator=accelerator,
+            types=types,
+            job_type=job_type if types else None,
             estimate_s=estimates,
             throughputs=throughputs,
             skipped=dict(self.skipped),
@@ -227,6 +234,20 @@ class Rows:
             kind = self.frame["class"].cast(pl.String)
             unknown = ~kind.fill_null("").is_in(list(WORKLOAD_CLASSES))
             self.refuse("class", unknown, kind, f"one of {', '.join(WORKLOAD_CLASSES)}")
+
+    def _accelerator(self) -> str | None:
+        """Give the one catalogue id that all rows name, if any."""
+        names = _names(self.frame, "accelerator")
+        first: str | None = names[0]
+        other = names.ne_missing(pl.Series([first], dtype=pl.String))
+        self.refuse(
+            "accelerator",
+            other,
+            names,
+            f"{first or 'nothing'} as in the first row: the run times of one trace hold for one"
+            " accelerator (names of other types go into the column type)",
+        )
+        return first
 
 
 def _names(frame: pl.DataFrame, column: str) -> pl.Series:

@@ -203,7 +203,7 @@ def _lengths(rows: Rows, name: str, bare_unit_s: float = 1.0) -> None:
 
 
 def _accelerators(rows: Rows, gres: str) -> None:
-    """Add `count` and `accelerator` from the first column that names any."""
+    """Add `count` and `type` from the first column that names any."""
     columns = [name for name in _RESOURCES if rows.has(name)]
     rows.frame = rows.frame.with_columns(accelerators(columns, gres))
     some = pl.col("count") > 0
@@ -220,7 +220,7 @@ def _accelerators(rows: Rows, gres: str) -> None:
         )
     rows.skip(~some.fill_null(value=False), "asks for no accelerator")
     rows.note(
-        rows.count(pl.col("accelerator").str.contains(r"\d+g\.\d+gb")),
+        rows.count(pl.col("type").str.contains(r"\d+g\.\d+gb")),
         "held MIG slices; each slice counts as a whole accelerator.",
     )
 
@@ -233,12 +233,12 @@ def _join_components(rows: Rows) -> None:
     job = pl.col("JobID").str.replace(r"\+\d+$", "")
     alone = pl.concat_str(pl.lit("#"), LINE)
     gang = pl.when(component).then(pl.concat_str(job, pl.lit(" "), "Submit")).otherwise(alone)
-    names = pl.col("accelerator").drop_nulls().unique().sort().str.join("+")
+    names = pl.col("type").drop_nulls().unique().sort().str.join("+")
     rows.frame = rows.frame.with_columns(
         job.alias("JobID"),
         pl.col("count").sum().over(gang),
         pl.col("duration_s").max().over(gang),
-        names.over(gang).alias("accelerator"),
+        names.over(gang).alias("type"),
         pl.col(LINE).first().over(gang).alias("first"),
     )
     rows.skip(

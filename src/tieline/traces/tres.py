@@ -14,7 +14,7 @@ import polars as pl
 
 
 def accelerators(columns: list[str], gres: str) -> list[pl.Expr]:
-    """Give `count` and `accelerator` from the first of the columns that names any.
+    """Give `count` and `type` from the first of the columns that names any.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def accelerators(columns: list[str], gres: str) -> list[pl.Expr]:
     Returns
     -------
     list of expression
-        `count`, null where no column names the resource; `accelerator`, the types joined with
+        `count`, null where no column names the resource; `type`, the types joined with
         `+`, null where none is named.
     """
     counts = []
@@ -39,7 +39,7 @@ def accelerators(columns: list[str], gres: str) -> list[pl.Expr]:
         types.append(pl.when(some & (kind != "")).then(kind))
     return [
         pl.coalesce(counts).cast(pl.Float64).alias("count"),
-        pl.coalesce(types).alias("accelerator"),
+        pl.coalesce(types).alias("type"),
     ]
 
 

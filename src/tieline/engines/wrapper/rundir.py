@@ -51,9 +51,8 @@ class RunDirectory:
             os.close(fd)
 
     def may_start(self) -> bool:
-        """Tell whether the command has certainly not run and is not to be held back."""
-        files = (wrapper.CLAIM, wrapper.ENDED, wrapper.CANCEL)
-        return not any(os.path.lexists(self.path / name) for name in files)
+        """Tell whether the run is neither claimed nor cancelled."""
+        return not any((self.path / name).exists() for name in (wrapper.CLAIM, wrapper.CANCEL))
 
     def write_order(self, order: Mapping[str, object]) -> None:
         """Write what the wrapper is to run."""
