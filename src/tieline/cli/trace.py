@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
-from tieline.model.errors import InputError
+from tieline.cli.trace_options import FORMAT, OPTIONS, pairs
 from tieline.model.trace import Trace
 from tieline.traces.describe import describe as facts
 from tieline.traces.download import BASE_URL, PUBLIC
 from tieline.traces.download import download as fetch
 from tieline.traces.native import write_trace
-from tieline.traces.registry import COMMON_OPTIONS, FORMATS, read_trace
+from tieline.traces.registry import read_trace
 
 #: Rows of a table of sizes, tenants or kinds of work; the rest are summed up.
 _MOST_ROWS: Final = 12
@@ -33,24 +33,6 @@ _AS_JSON: Final = click.option(
 )
 
 
-def _options_help() -> str:
-    lines = [f"any format: {name} = {text}" for name, text in COMMON_OPTIONS.items()]
-    for kind in FORMATS.values():
-        lines += [f"{kind.name}: {name} = {text}" for name, text in kind.options.items()]
-    return "Option of the format, repeatable. " + "; ".join(lines) + "."
-
-
-_FORMAT: Final = click.option(
-    "--format",
-    "kind",
-    type=click.Choice(list(FORMATS)),
-    help="Found out from the columns by default.",
-)
-_OPTIONS: Final = click.option(
-    "--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help=_options_help()
-)
-
-
 @click.group()
 def trace() -> None:
     """Look at recorded jobs, convert them, fetch public ones."""
@@ -58,12 +40,12 @@ def trace() -> None:
 
 @trace.command()
 @click.argument("file")
-@_FORMAT
-@_OPTIONS
+@FORMAT
+@OPTIONS
 @_AS_JSON
 def describe(file: str, *, kind: str | None, options: Sequence[str], as_json: bool) -> None:
     """Show what is in FILE: jobs, sizes, run times, tenants, load, what was left out."""
-    found = facts(read_trace(file, kind, **_pairs(options)))
+    found = facts(read_trace(file, kind, **pairs(options)))
     if as_json:
         _print_json(found)
     else:
@@ -73,14 +55,14 @@ def describe(file: str, *, kind: str | None, options: Sequence[str], as_json: bo
 @trace.command()
 @click.argument("file")
 @click.argument("out")
-@_FORMAT
-@_OPTIONS
+@FORMAT
+@OPTIONS
 @_AS_JSON
 def convert(
     file: str, out: str, *, kind: str | None, options: Sequence[str], as_json: bool
 ) -> None:
     """Write the jobs of FILE to OUT, a native trace (.csv or .parquet)."""
-    read = read_trace(file, kind, **_pairs(options))
+    read = read_trace(file, kind, **pairs(options))
     write_trace(read, out)
     if as_json:
         document = {
@@ -143,17 +125,6 @@ def download(name: str, *, folder: str, mirror: str, as_json: bool) -> None:
     click.echo(f"{path}: {public.about}")
     click.echo(f"licence: {public.licence}")
     click.echo(f"cite: {public.cite}")
-
-
-def _pairs(options: Sequence[str]) -> dict[str, str]:
-    """Split NAME=VALUE."""
-    pairs = {}
-    for text in options:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"--option: found {text!r}, expected NAME=VALUE")
-        pairs[name] = value
-    return pairs
 
 
 def _lost(read: Trace) -> list[str]:
