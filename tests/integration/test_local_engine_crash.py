@@ -209,7 +209,7 @@ def test_guard_and_keeper_killed_at_once(
 ) -> None:
     """A run that nobody guards any more is ended by the engine before it is called vanished."""
     engine.submit(order("setsid sleep 100 & sleep 0.1; touch up; wait"))
-    eventually((tmp_path / "up").exists)
+    eventually(lambda: (tmp_path / "up").exists() and running(engine))
     keeper_pid = keeper(tmp_path)
     pids = [guard_of(keeper_pid), keeper_pid]
     for pid in pids:

@@ -92,7 +92,7 @@ class LocalEngine:
         self._site = site
         self._pools = {pool.id: pool for pool in site.pools}
         self._directory = directory.absolute()
-        self._workdir = workdir or Path.cwd()
+        self._workdir = (workdir or Path.cwd()).absolute()
         self._grace_s = grace_s
         self._slot_wait_s = slot_wait_s
         self._environment = {
