@@ -52,6 +52,7 @@ class State:
         self._accelerators = accelerators
         self._datasets = {dataset.id: dataset for dataset in network.datasets}
         self._kind_row: dict[JobKind, int] = {}
+        self._warm_row: dict[tuple[int, int, float], int] = {}
         self._site_row = {site.id: row for row, site in enumerate(network.sites)}
         self._tenants = {tenant.id: tenant for tenant in network.tenants}
         self._tenant_row: dict[str, int] = {}
@@ -70,6 +71,28 @@ class State:
             row = self._kind_row[kind] = len(self.kinds)
             self.kinds.append(kind)
             self._append_kind(kind)
+        return row
+
+    def warm(self, kind: int, market: int, restart_s: float) -> int:
+        """Give the row of the kind for jobs that are loaded in a market, once begun elsewhere.
+
+        Everything is as for the kind itself, but the work begins `restart_s` later in every
+        other market.
+        """
+        key = (kind, market, restart_s)
+        row = self._warm_row.get(key)
+        if row is None:
+            row = self._warm_row[key] = len(self.kinds)
+            self.kinds.append(self.kinds[kind])
+            self._room_for_kinds(len(self.kinds))
+            s = self.snapshot
+            for field in ("count", "tenant", "home", "weight"):
+                s.kinds[row][field] = s.kinds[kind][field]
+            s.rate[row], s.barred[row] = s.rate[kind], s.barred[kind]
+            s.stage[row] = s.stage[kind] + restart_s
+            s.stage[row, market] = s.stage[kind, market]
+            s.nearest[row] = np.argsort(s.stage[row], kind="stable")
+            self.lay_queue_anew()
         return row
 
     def add(
