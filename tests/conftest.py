@@ -56,7 +56,7 @@ def traces() -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eventually() -> Callable[[Callable[[], object]], None]:
     """Give the function that waits until a condition holds, and fails when it does not."""
 
@@ -69,7 +69,7 @@ def eventually() -> Callable[[Callable[[], object]], None]:
     return wait
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def processes_of() -> Callable[[Path], list[int]]:
     """Give the function that lists the live processes of runs whose directory is in a folder."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from tieline.control.cycle import run_cycle
 from tieline.control.ports import Engine, Store
 from tieline.engines.local import LocalEngine
 from tieline.files.fit import Offer
@@ -26,6 +27,7 @@ from tieline.model.network import Network, Site
 from tieline.scheduling.registry import DEFAULT_POLICY, policy_named
 from tieline.service.control_plane import ControlPlane
 from tieline.service.loop import Loop, LoopSettings
+from tieline.service.roster import Cycle
 from tieline.store import open_store
 
 _STORE_FILE: Final = "tieline.db"
@@ -61,8 +63,14 @@ def running(
     *,
     policy: str = DEFAULT_POLICY,
     settings: LoopSettings | None = None,
+    cycle: Cycle = run_cycle,
 ) -> Iterator[ControlPlane]:
     """Give a control plane whose loop runs in a thread until the block ends; jobs run on.
+
+    Parameters
+    ----------
+    cycle
+        `control.run_cycle`, or what records its calls.
 
     Raises
     ------
@@ -96,6 +104,7 @@ def running(
             engines=engines,
             clock=clock,
             settings=settings,
+            cycle=cycle,
         )
         stack.enter_context(_in_a_thread(loop))
         yield ControlPlane(offer=offer, store=store, engines=engines, loop=loop, clock=clock)

@@ -182,7 +182,8 @@ class Roster:
             s = self._state.snapshot
             pools, prices, node_free = s.pools.copy(), s.prices.copy(), s.node_free.copy()
             holding = s.jobs["pool"][s.running[: s.n_running[0]]]
-            waiting = (s.kinds["end"] - s.kinds["start"]) @ (s.rate > 0)
+            may_run = self._state.rates_by_pool() > 0
+            waiting = (s.kinds["end"] - s.kinds["start"])[: len(may_run)] @ may_run
         running = np.bincount(holding, minlength=len(pools))
         region = self._offer.network.site_region
         return [
