@@ -117,7 +117,7 @@ class LocalEngine:
     def observe(self) -> Mapping[str, RunReport]:
         """Give a report for every known token. See `Engine.observe`.
 
-        About 40 us for each run that has not ended; ended ones are remembered.
+        About 50 us for each run that has not ended; ended ones are remembered.
         """
         self._reap()
         with self._reaching("look at its runs"), os.scandir(self._runs) as entries:
