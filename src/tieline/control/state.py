@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from tieline.control.holding import restore
 from tieline.control.layout import empty_snapshot
+from tieline.control.terms import Terms
 from tieline.control.waiting import lay_queue
 from tieline.model.accelerator import Accelerator
 from tieline.model.job import JobKind
 from tieline.model.network import Network, Tenant
 from tieline.model.rates import RateBook
-from tieline.model.reasons import NEVER, Reason
+from tieline.model.reasons import Reason
 from tieline.model.snapshot import JOB, KIND
 from tieline.rules.quota import quota, total_quota
-from tieline.scheduling.filters import bars
 from tieline.scheduling.policy import Policy
 from tieline.scheduling.room import new_plan
 
@@ -49,8 +49,6 @@ class State:
         self.rates = rates
         self.kinds: list[JobKind] = []
         self.n_jobs = 0
-        self._accelerators = accelerators
-        self._datasets = {dataset.id: dataset for dataset in network.datasets}
         self._kind_row: dict[JobKind, int] = {}
         self._warm_row: dict[tuple[int, int, float], int] = {}
         self._site_row = {site.id: row for row, site in enumerate(network.sites)}
@@ -58,6 +56,7 @@ class State:
         self._tenant_row: dict[str, int] = {}
         self.plan = new_plan(network.capacity)
         self.models, self.snapshot = empty_snapshot(network)
+        self._terms = Terms(network, accelerators, rates, self.snapshot)
 
     @property
     def by_work(self) -> bool:
@@ -92,7 +91,7 @@ class State:
             s.stage[row] = s.stage[kind] + restart_s
             s.stage[row, market] = s.stage[kind, market]
             s.nearest[row] = np.argsort(s.stage[row], kind="stable")
-            self.lay_queue_anew()
+            self._without_slack(row)
         return row
 
     def add(
@@ -173,40 +172,29 @@ class State:
     def lay_queue_anew(self, joining: Sequence[int] | NDArray[np.int64] = ()) -> None:
         """Give every kind fresh slack, and let the `joining` rows wait as well."""
         s = self.snapshot
-        spans = zip(s.kinds["start"], s.kinds["end"], strict=True)
-        waiting = np.concatenate(
-            [*(s.queue[a:b] for a, b in spans), np.asarray(joining, np.int32)]
-        )
-        s.jobs["waiting"][waiting] = True
+        s.jobs["waiting"][np.asarray(joining, np.int64)] = True
+        waiting = np.flatnonzero(s.jobs["waiting"])
         queue = lay_queue(s.jobs, s.kinds, waiting, by_work=self.by_work)
         self.snapshot = s._replace(queue=queue)
 
     def _append_kind(self, kind: JobKind) -> None:
-        row = len(self.kinds) - 1
         self._room_for_kinds(len(self.kinds))
         tenant_row = self._tenant(kind.tenant)
         tenant = self._tenants[kind.tenant]
-        s = self.snapshot
+        s, row = self.snapshot, len(self.kinds) - 1
         record = s.kinds[row]
         record["count"], record["tenant"] = kind.count, tenant_row
         record["home"] = self._site_row.get(tenant.home or "", -1)
         record["weight"] = 2.0**kind.priority
-        for m, market in enumerate(s.markets):
-            pool = self.network.pools[s.market_pools[market["first"]]]
-            speed = self.rates.rate(kind.workload, pool.accelerator, kind.count).value
-            found = bars(
-                kind,
-                pool,
-                region=self.network.site_region[pool.site],
-                accelerator=self._accelerators[pool.accelerator],
-                tenant=tenant,
-                datasets=self._datasets,
-                rate=speed,
-            )
-            s.barred[row, m] = int(found)
-            s.rate[row, m] = 0.0 if found & NEVER else speed
+        s.rate[row], s.barred[row], s.stage[row] = self._terms.of(kind, tenant)
         s.nearest[row] = np.argsort(s.stage[row], kind="stable")
-        self.lay_queue_anew()
+        self._without_slack(row)
+
+    def _without_slack(self, row: int) -> None:
+        """Let a new kind have no place in the queue yet: its first job has it laid anew."""
+        record, end = self.snapshot.kinds[row], len(self.snapshot.queue)
+        for field in ("start", "end", "region_first", "region_last"):
+            record[field] = end
 
     def _room_for_kinds(self, n: int) -> None:
         s = self.snapshot

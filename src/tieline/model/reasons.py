@@ -35,6 +35,8 @@ class Reason(IntFlag):
     """An earlier job waits for the same accelerators, or has them reserved."""
     PRICE = 1 << 13
     """The pool's price is above what the job is worth there now."""
+    LINK = 1 << 14
+    """No link leads from the job's data to that region."""
 
 
 #: Reasons that no waiting cures: the network, the job or a rule must change.
@@ -46,6 +48,7 @@ NEVER: Final = (
     | Reason.TRUST
     | Reason.QUOTA
     | Reason.SPEED
+    | Reason.LINK
 )
 
 #: Plain words for each reason, with room for the numbers that belong to it.
@@ -57,6 +60,7 @@ WORDS: Final = {
     Reason.TRUST: "the pool is not trusted with this sensitivity",
     Reason.QUOTA: "the gang is larger than the tenant's quota",
     Reason.SPEED: "this workload makes no progress on this accelerator",
+    Reason.LINK: "no link leads from its data to this region",
     Reason.HOME: "not the tenant's home site",
     Reason.CLOSED: "the site is closed or does not answer",
     Reason.BUSY: "too few accelerators are free",

@@ -16,13 +16,22 @@ import numpy as np
 
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
-from tieline.scheduling.fill import fill, value
+from tieline.scheduling.fill import fill
+from tieline.scheduling.offers import list_markets, quota_left, value
 from tieline.scheduling.room import Plan, Room
 
 #: Stop once the certified gap is below this share of the bound.
 _TOLERANCE: Final = 1e-3
-#: Price steps at most; each costs one pass over the jobs worth more than the prices.
+#: Price steps at most; each costs a pass over the jobs worth their price, and a fill.
 _STEPS: Final = 24
+#: Above this many waiting jobs a pass is dear: prices are first moved on a sample of kinds,
+#: then by a few full passes, with one fill before and one after. See benchmarks/cycle.py.
+_LARGE: Final = 4096
+_LARGE_STEPS: Final = 6
+_SAMPLED_STEPS: Final = 40
+_SAMPLE: Final = 512
+#: Sampled steps aim this far below the lowest value seen.
+_AIM: Final = 0.02
 
 
 @compiled
@@ -32,34 +41,6 @@ def market_free(s: Snapshot, room: Room) -> Array:
     for p in range(len(s.pools)):
         free[s.pools[p].market] += room.free[p]
     return free
-
-
-@compiled
-def _offers(s: Snapshot, room: Room, prices: Array, k: int, cheapest: Array, out: Array) -> int:
-    """List the markets worth their price for the least job of a kind; give their number.
-
-    A market is left out when another of the same model is no farther and cheaper: no job of
-    the kind would prefer it. `cheapest` is scratch of shape (A,).
-    """
-    n, row = s.kinds[k].count, s.queue[s.kinds[k].start]
-    cheapest[:] = np.inf
-    found = 0
-    for i in range(len(s.markets)):
-        m = s.nearest[k, i]
-        a = s.markets[m].accelerator
-        if room.most[m] < n or s.rate[k, m] <= 0.0 or prices[m] > cheapest[a]:
-            continue
-        cheapest[a] = prices[m]
-        if value(s, row, k, m) > prices[m] * n and _quota_left(s, room, k, a):
-            out[found] = m
-            found += 1
-    return found
-
-
-@compiled
-def _quota_left(s: Snapshot, room: Room, k: int, a: int) -> bool:
-    t, n, total = s.kinds[k].tenant, s.kinds[k].count, s.limit.shape[1] - 1
-    return room.used[t, a] + n <= s.limit[t, a] and room.used[t, total] + n <= s.limit[t, total]
 
 
 @compiled
@@ -92,19 +73,19 @@ def dual(s: Snapshot, room: Room, prices: Array, free: Array, demand: Array, str
 
     Notes
     -----
-    Within a kind the surplus falls with work on every market, so markets drop out for good
+    Within a kind the surplus falls with work in every market, so markets drop out for good
     as the scan of a kind goes on, and it stops when none is left.
     """
     demand[:] = 0.0
     surpluses = 0.0
-    markets = np.empty(len(s.markets), np.int64)
+    markets = np.empty(len(s.markets), np.int32)
     surplus = np.empty(len(s.markets), np.float64)
     cheapest = np.empty(s.limit.shape[1], np.float64)
     for k in range(0, len(s.kinds), stride):
         if s.kinds[k].start == s.kinds[k].end:
             continue
         n = s.kinds[k].count
-        left = _offers(s, room, prices, k, cheapest, markets)
+        left = list_markets(s, room, prices, k, cheapest, markets)
         for q in range(s.kinds[k].start, s.kinds[k].end):
             best, kept = 0.0, 0
             for i in range(left):
@@ -160,6 +141,19 @@ def copy_room(room: Room) -> Room:
 
 
 @compiled
+def _estimate_prices(s: Snapshot, room: Room, prices: Array, free: Array, stride: int) -> None:
+    """Move prices towards balance on a sample of the kinds: cheap steps before certified ones."""
+    demand = np.empty(len(s.markets), np.float64)
+    trial, lowest = prices.copy(), np.inf
+    for _ in range(_SAMPLED_STEPS):
+        bound = dual(s, room, trial, free, demand, stride)
+        if bound < lowest:
+            lowest = bound
+            prices[:] = trial
+        polyak_step(trial, demand, free, bound - lowest * (1.0 - _AIM))
+
+
+@compiled
 def clear(s: Snapshot, room: Room, plan: Plan, cursor: Array) -> tuple[float, float]:
     """Plan the clearing from the last cycle's prices; give its value and certified bound.
 
@@ -176,17 +170,22 @@ def clear(s: Snapshot, room: Room, plan: Plan, cursor: Array) -> tuple[float, fl
         return fill(s, room, prices, plan, cursor)
     for p in range(len(s.pools)):
         prices[s.pools[p].market] = s.prices[p]
+    n_waiting = (s.kinds["end"] - s.kinds["start"]).sum()
+    large = n_waiting > _LARGE
+    if large:
+        _estimate_prices(s, room, prices, free, max(1, len(s.kinds) // _SAMPLE))
     demand = np.empty(len(s.markets), np.float64)
     best_prices = prices.copy()
     best, bound = -1.0, np.inf
-    for _ in range(_STEPS):
+    for step in range(_LARGE_STEPS if large else _STEPS):
         bound = min(bound, dual(s, room, prices, free, demand, 1))
-        plan.size[0] = 0
-        trial = copy_room(room)
-        placed, _unused = fill(s, trial, prices, plan, cursor)
-        if placed > best:
-            best = placed
-            best_prices[:] = prices
+        if step == 0 or not large:
+            plan.size[0] = 0
+            trial = copy_room(room)
+            placed, _unused = fill(s, trial, prices, plan, cursor)
+            if placed > best:
+                best = placed
+                best_prices[:] = prices
         if bound - best <= _TOLERANCE * bound:
             break
         polyak_step(prices, demand, free, bound - best)
@@ -214,7 +213,7 @@ def waiting_prices(s: Snapshot, room: Room, cursor: Array, prices: Array) -> Non
             continue
         row, n = s.queue[cursor[k]], s.kinds[k].count
         for m in range(len(s.markets)):
-            if s.rate[k, m] > 0.0 and _quota_left(s, room, k, s.markets[m].accelerator):
+            if s.rate[k, m] > 0.0 and quota_left(s, room.used, k, s.markets[m].accelerator):
                 by_market[m] = max(by_market[m], value(s, row, k, m) / n)
     for p in range(len(s.pools)):
         prices[p] = by_market[s.pools[p].market]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tieline.model.network import Pool
 from tieline.model.reasons import NEVER, WORDS, Reason
 from tieline.model.snapshot import Snapshot
-from tieline.scheduling.fill import value
+from tieline.scheduling.offers import value
 from tieline.scheduling.policy import Policy
 from tieline.scheduling.room import Room, has_room, open_room, within_quota
 

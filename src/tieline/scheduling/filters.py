@@ -1,11 +1,11 @@
-"""Which kinds of job may use which markets, and why not: one function, typed reasons.
+"""Which kinds of job may use which markets, and why not: typed reasons.
 
 Runs once per kind, not per cycle. What differs from pool to pool of a market (size, home) or
 changes with time (free accelerators, used quotas, closed sites) is checked by the planning
 kernels and explained by `tieline.scheduling.explain`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tieline.model.accelerator import Accelerator
 from tieline.model.job import JobKind
@@ -15,38 +15,55 @@ from tieline.rules.access import effective_sensitivity, may_reside, trusted
 from tieline.rules.quota import quota, total_quota
 
 
-def bars(
+def chip_bars(
     kind: JobKind,
     pool: Pool,
-    *,
-    region: str,
     accelerator: Accelerator,
     tenant: Tenant,
-    datasets: Mapping[str, Dataset],
+    datasets: Sequence[Dataset],
     rate: float,
 ) -> Reason:
-    """Give every reason that keeps the kind off the pool's market for good; empty if none.
+    """Give the reasons that lie in what a pool is, wherever it stands; empty if none.
 
     Parameters
     ----------
-    pool
-        Any pool of the market.
-    region
-        The market's.
+    datasets
+        Those the kind reads.
     rate
-        Of the kind on the market's accelerators; 0 gives `Reason.SPEED`.
+        Of the kind on these accelerators; 0 gives `Reason.SPEED`.
     """
-    used = [datasets[name] for name in kind.datasets]
     stacks = pool.stacks or frozenset({accelerator.stack})
-    sensitivities = effective_sensitivity(kind.sensitivity, used)
-    found = {
-        Reason.STACK: bool(kind.stacks) and not kind.stacks & stacks,
-        Reason.MEMORY: 0 < accelerator.memory_bytes < kind.memory_bytes,
-        Reason.RESIDENCY: not may_reside(region, kind.residency, used),
-        Reason.TRUST: not trusted(pool, sensitivities),
-        Reason.QUOTA: kind.count > min(quota(tenant, accelerator.id), total_quota(tenant)),
-        Reason.SPEED: rate <= 0,
-    }
+    sensitivities = effective_sensitivity(kind.sensitivity, datasets)
+    return _together(
+        {
+            Reason.STACK: bool(kind.stacks) and not kind.stacks & stacks,
+            Reason.MEMORY: 0 < accelerator.memory_bytes < kind.memory_bytes,
+            Reason.TRUST: not trusted(pool, sensitivities),
+            Reason.QUOTA: kind.count > min(quota(tenant, accelerator.id), total_quota(tenant)),
+            Reason.SPEED: rate <= 0,
+        }
+    )
+
+
+def place_bars(
+    kind: JobKind, region: str, datasets: Sequence[Dataset], staging_s: float
+) -> Reason:
+    """Give the reasons that lie in where a pool stands; empty if none.
+
+    Parameters
+    ----------
+    staging_s
+        Time to bring the data there [s]; inf gives `Reason.LINK`.
+    """
+    return _together(
+        {
+            Reason.RESIDENCY: not may_reside(region, kind.residency, datasets),
+            Reason.LINK: staging_s == float("inf"),
+        }
+    )
+
+
+def _together(found: Mapping[Reason, bool]) -> Reason:
     result = Reason(0)
     for reason, applies in found.items():
         if applies:

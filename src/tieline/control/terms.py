@@ -1,0 +1,79 @@
+"""On what terms each market takes a kind of job: speed, reasons against, time before the start."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.model.accelerator import Accelerator
+from tieline.model.job import JobKind
+from tieline.model.network import Network, Tenant
+from tieline.model.rates import RateBook
+from tieline.model.snapshot import Snapshot
+from tieline.rules.transfer import staging_s, widest_paths
+from tieline.scheduling.filters import chip_bars, place_bars
+
+
+class Terms:
+    """Works out rate, bars and staging of a kind in every market.
+
+    Markets differ in what the pools are (model, trust, stacks) and where they stand
+    (region). Both are worked out once per kind and combined, so a thousand sites cost as
+    much as the few dozen natures and regions they have.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        accelerators: Mapping[str, Accelerator],
+        rates: RateBook,
+        snapshot: Snapshot,
+    ) -> None:
+        """Group the markets of the snapshot by what they are and where they stand."""
+        self._rates = rates
+        self._accelerators = accelerators
+        self._datasets = {dataset.id: dataset for dataset in network.datasets}
+        self._regions = [region.id for region in network.regions]
+        self._market_region = snapshot.markets["region"]
+        pools = [network.pools[p] for p in snapshot.market_pools[snapshot.markets["first"]]]
+        natures = [(pool.accelerator, pool.trust, pool.stacks) for pool in pools]
+        distinct = {nature: i for i, nature in enumerate(dict.fromkeys(natures))}
+        self._market_nature = np.array([distinct[nature] for nature in natures])
+        self._nature_pool = [pools[natures.index(nature)] for nature in distinct]
+        self._width = widest_paths(network)
+        region_row = {region: i for i, region in enumerate(self._regions)}
+        self._holders = {
+            dataset.id: np.array(
+                sorted({region_row[network.site_region[site]] for site in dataset.replicas}),
+                np.int64,
+            )
+            for dataset in network.datasets
+        }
+
+    def of(
+        self, kind: JobKind, tenant: Tenant
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint16], NDArray[np.float64]]:
+        """Give rate, bars and staging [s] of the kind, each of shape (M,).
+
+        The rate is 0 wherever anything bars the kind.
+        """
+        datasets = [self._datasets[name] for name in kind.datasets]
+        staging = np.zeros(len(self._regions))
+        for dataset in datasets:
+            staging += staging_s(dataset.size_bytes, self._holders[dataset.id], self._width)
+        rates, chip = [], []
+        for pool in self._nature_pool:
+            accelerator = self._accelerators[pool.accelerator]
+            rates.append(self._rates.rate(kind.workload, pool.accelerator, kind.count).value)
+            chip.append(int(chip_bars(kind, pool, accelerator, tenant, datasets, rates[-1])))
+        place = [
+            int(place_bars(kind, region, datasets, float(time_s)))
+            for region, time_s in zip(self._regions, staging, strict=True)
+        ]
+        bars = (
+            np.array(chip, np.uint16)[self._market_nature]
+            | np.array(place, np.uint16)[self._market_region]
+        )
+        rate = np.where(bars == 0, np.array(rates)[self._market_nature], 0.0)
+        stage = np.where(np.isfinite(staging), staging, 0.0)[self._market_region]
+        return rate, bars, stage
