@@ -65,8 +65,11 @@ def _run(
     jobs = plan(offer, seed)
     screen.print(
         f"{len(network.sites)} centres, {network.capacity} accelerators, "
-        f"{len(network.tenants)} tenants, {len(jobs)} jobs, policy {policy}\n"
+        f"{len(network.tenants)} tenants, {len(jobs)} jobs, policy {policy}"
     )
+    homes = ", ".join(f"{tenant.id} at {tenant.home}" for tenant in network.tenants)
+    screen.print(f"at home: {homes}")
+    screen.print("starting the control plane, a process of its own\n", style="dim")
     with serving(network_file, folder, policy) as client:
         with view(network, screen) as show:
             scene = follow(client, offer, jobs, show)

@@ -17,6 +17,8 @@ from tieline.model.network import Network
 
 #: Placements shown on a terminal, the last ones.
 _LAST: Final = 8
+#: From this width on there is room for the rates.
+_WIDE: Final = 100
 #: Signs of a bar at most: one per accelerator up to here.
 _WIDEST_BAR: Final = 16
 _STYLES: Final = {
@@ -33,7 +35,7 @@ def view(network: Network, screen: Console) -> Iterator[Watcher]:
     """Give the function that shows a scene."""
     if screen.is_terminal:
         with Live(console=screen, auto_refresh=False) as live:
-            yield lambda scene: live.update(_picture(scene, network), refresh=True)
+            yield lambda scene: live.update(_picture(scene, network, screen.width), refresh=True)
         return
     told: set[str] = set()
 
@@ -41,24 +43,25 @@ def view(network: Network, screen: Console) -> Iterator[Watcher]:
         for job_id, one in scene.placed.items():
             if job_id not in told:
                 told.add(job_id)
-                screen.print(_line(one, scene), soft_wrap=True)
+                screen.print(_line(one, scene, one.words), soft_wrap=True)
 
     yield tell
 
 
-def _line(one: Placed, scene: Scene) -> Text:
+def _line(one: Placed, scene: Scene, words: str) -> Text:
     at = (one.job.placed_at or 0.0) - scene.jobs[0].submitted_at
     what = f"{one.job.tenant}/{one.job.name}"
     return Text.assemble(
         (f"{at:5.1f}s ", "dim"),
-        f"{what:24.24} {one.job.count:>2} on {one.pool.id:27} ",
-        (one.words, _STYLES[one.cause]),
+        f"{what:24.24} {one.job.count:>2} {one.pool.id:27} ",
+        (words, _STYLES[one.cause]),
+        no_wrap=True,
     )
 
 
-def _picture(scene: Scene, network: Network) -> RenderableType:
-    now = list(scene.placed.values())[-_LAST:]
-    lines = [Text.assemble(_line(one, scene), overflow="ellipsis", no_wrap=True) for one in now]
+def _picture(scene: Scene, network: Network, width: int) -> RenderableType:
+    last = list(scene.placed.values())[-_LAST:]
+    lines = [_line(one, scene, one.words if width >= _WIDE else str(one.cause)) for one in last]
     return Group(_centres(scene, network), Text(), _counts(scene), Text(), *lines)
 
 

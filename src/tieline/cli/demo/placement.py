@@ -17,7 +17,7 @@ class Cause(StrEnum):
     CANNOT = "home cannot"
     FULL = "home full"
     FASTER = "faster"
-    DEARER = "home left to others"
+    DEARER = "home in demand"
 
 
 @dataclass(frozen=True, slots=True)

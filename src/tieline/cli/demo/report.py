@@ -167,7 +167,7 @@ def _comparison(report: Report) -> Table:
     made = table("", ">live", *(f">replay: {one.name}" for one in report.replays))
     for label, cell in rows:
         made.add_row(label, *map(cell, report.outcomes))
-    made.add_row("mean price, in finished jobs per accelerator-hour")
+    made.add_row("mean price")
     for pool in report.network.pools:
         cells = [one.prices_per_h.get(pool.id) for one in report.outcomes]
         told = ("-" if price is None else f"{price:.0f}" for price in cells)
