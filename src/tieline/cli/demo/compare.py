@@ -122,7 +122,8 @@ def replay(offer: Offer, policy: str, live: Outcome) -> Outcome:
             strict=True,
         )
     )
-    return Outcome(policy, courses, mean_prices(readings, float(np.nanmax(schedule.end_s))))
+    last = max((course.ended_s for course in courses if course.ended_s is not None), default=0.0)
+    return Outcome(policy, courses, mean_prices(readings, last))
 
 
 def mean_prices(readings: Sequence[Reading], until_s: float) -> dict[str, float]:

@@ -13,7 +13,7 @@ from tieline.control.lifecycle import Status
 from tieline.files.fit import Offer
 from tieline.model.errors import TielineError
 from tieline.model.job import JobSpec
-from tieline.wire.schemas import MAX_PAGE, Job, Pool, Why
+from tieline.wire.schemas import MAX_PAGE, Job, Pool, Why, named
 
 #: Between two looks [s].
 _STEP_S: Final = 0.25
@@ -59,7 +59,7 @@ def follow(client: Client, offer: Offer, plan: Sequence[Planned], watch: Watcher
     Raises
     ------
     TielineError
-        It takes too long.
+        A job failed, or it all takes too long.
     """
     began = time.time()
     scene = Scene(planned=len(plan))
@@ -75,7 +75,18 @@ def follow(client: Client, offer: Offer, plan: Sequence[Planned], watch: Watcher
         time.sleep(_STEP_S)
     client.wait([client.cancel(job_id) for job_id in scene.never])
     _look(client, scene, offer)
+    _check(client, scene)
     return scene
+
+
+def _check(client: Client, scene: Scene) -> None:
+    for job in scene.jobs:
+        if job.status is not Status.SUCCEEDED and job.id not in scene.never:
+            said = b"".join(client.output(job.id)).decode(errors="replace").strip()
+            raise TielineError(
+                f"{job.id}, {job.tenant}/{job.name}, {named(job.status)}: "
+                f"{job.detail or f'exit code {job.exit_code}'}; it said: {said or 'nothing'}"
+            )
 
 
 def _submit_due(client: Client, scene: Scene, plan: Sequence[Planned]) -> None:

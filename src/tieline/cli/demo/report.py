@@ -13,7 +13,6 @@ from tieline.cli.demo.course import Scene
 from tieline.cli.demo.placement import Placed
 from tieline.cli.screen import table
 from tieline.cli.why import show as show_why
-from tieline.control.lifecycle import Status
 from tieline.model.network import Network
 from tieline.wire.schemas import named
 
@@ -32,13 +31,6 @@ class Report:
     def compared(self) -> list[bool]:
         """Tell of each job whether it ran in every outcome."""
         return in_both(self.live, *self.replays)
-
-    @property
-    def all_went_well(self) -> bool:
-        """Whether every job succeeded but those that no pool may run."""
-        return all(
-            job.status is Status.SUCCEEDED or job.id in self.scene.never for job in self.scene.jobs
-        )
 
     @property
     def outcomes(self) -> Sequence[Outcome]:
