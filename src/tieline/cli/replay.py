@@ -107,8 +107,10 @@ def replay(  # noqa: PLR0913 - one argument per option
     chosen = [policy_named(name) for name in _listed(policies)]
     factors = _factors(scales)
     joined = [policy for policy in chosen if not policy.home_only]
-    if equal and not joined:
-        raise InputError("--equal-service: name a policy besides isolated to compare it with")
+    if equal:
+        if not joined:
+            raise InputError("--equal-service: name a policy besides isolated to compare it with")
+        chosen = list(dict.fromkeys([ISOLATED, *chosen]))
     network = read_network(network_file)
     trace = read_trace(trace_file, kind, **pairs(options))
     if limit is not None:
@@ -251,11 +253,7 @@ def _recorded_on(network: Network, trace: Trace, accelerators: Mapping[str, Acce
 
 def _show(comparison: Comparison, clock: Mapping[tuple[str, int], Measured]) -> None:
     screen = console()
-    trace, network = comparison.trace, comparison.network
-    screen.print(
-        f"{trace.name}: {len(trace):,} jobs of {len(trace.tenants):,} tenants"
-        f" on {network.name}: {network.capacity:,} accelerators in {len(network.pools):,} pools\n"
-    )
+    screen.print(f"{words.what_is_replayed(comparison)}\n")
     same, needs = rows.on_same_jobs(comparison), rows.needs(comparison)
     _show_rows("", rows.results(comparison))
     if same is not None:
@@ -265,8 +263,8 @@ def _show(comparison: Comparison, clock: Mapping[tuple[str, int], Measured]) -> 
     for line in words.headline(comparison):
         screen.print(f"\n{line}", style="bold")
     screen.print()
-    notes = [*words.assumptions(comparison), *trace.notes]
-    notes += [f"Left out: {line}." for line in words.left_out(comparison)]
+    notes = [*words.rejections(comparison), *words.assumptions(comparison)]
+    notes += [*comparison.trace.notes, *words.left_out(comparison)]
     notes.append(f"Replayed at {_speed(comparison, clock):,.0f} jobs per CPU second.")
     listed = Table.grid(padding=(0, 1, 0, 0))
     for note in notes:

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
@@ -27,14 +27,8 @@ _NEEDS: Final = (
 )
 
 
-def page(comparison: Comparison, document: dict[str, Any]) -> str:
-    """Give the page; equal comparisons give equal pages, whatever the machine.
-
-    Parameters
-    ----------
-    document
-        Of the comparison, as `tieline.reports.document` gives it.
-    """
+def page(comparison: Comparison) -> str:
+    """Give the page; equal comparisons give equal pages, whatever the machine."""
     several = len(comparison.scales) > 1
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(
@@ -43,9 +37,10 @@ def page(comparison: Comparison, document: dict[str, Any]) -> str:
     policies = comparison.scales[0].replays.values()
     return template.render(
         version=__version__,
-        network=document["network"],
-        trace=document["trace"],
-        headline=document["headline"],
+        network=comparison.network.name,
+        trace=comparison.trace.name,
+        what=words.what_is_replayed(comparison),
+        headline=words.headline(comparison),
         tables=[
             ("Policies", rows.results(comparison), _RESULTS),
             ("On the jobs that ran everywhere", rows.on_same_jobs(comparison), _SAME_JOBS),
@@ -54,9 +49,12 @@ def page(comparison: Comparison, document: dict[str, Any]) -> str:
         policies=[(one.policy.name, one.policy.summary) for one in policies],
         overview=of_scales(comparison) if several else None,
         sections=[(_section(at), of_scale(at)) for at in comparison.scales],
-        assumptions=document["assumptions"],
-        notes=document["trace"]["notes"],
-        left_out=words.left_out(comparison),
+        assumptions=words.assumptions(comparison),
+        notes=[
+            *words.rejections(comparison),
+            *comparison.trace.notes,
+            *words.left_out(comparison),
+        ],
         source=_source,
     )
 

@@ -1,7 +1,7 @@
 """Figures of a comparison, as SVG that looks the same everywhere and on every run."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, Final, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tieline.reports.words import mean_waits
 from tieline.scheduling.registry import POLICIES
 from tieline.simulation.comparison import AtScale, Comparison
 from tieline.simulation.price_record import HOUR_S
@@ -38,6 +39,8 @@ _WIDTH, _HEIGHT = 7.2, 3.2
 _POINTS: Final = 500
 _INTERVALS: Final = 240
 _MOST_ROWS: Final = 20
+#: The lowest price with a colour of its own, as a part of the highest.
+_DECADES: Final = 1e4
 
 _Floats = NDArray[np.float64]
 
@@ -51,7 +54,9 @@ class Picture(NamedTuple):
 
 
 def of_scale(at: AtScale) -> Iterator[Picture]:
-    """Give the figures about the policies at one scale."""
+    """Give the figures about the policies at one scale; none where no job ran."""
+    if not any(one.finished for one in at.summaries.values()):
+        return
     yield Picture(
         "Completion time",
         "Share of jobs finished within a time after their submission. Further left is better.",
@@ -83,7 +88,7 @@ def of_scales(comparison: Comparison) -> Picture:
     figure, axes = _axes()
     capacities = [at.network.capacity for at in comparison.scales]
     for name in comparison.scales[0].replays:
-        waits = [_waits(at)[name] for at in comparison.scales]
+        waits = [mean_waits(at)[name] for at in comparison.scales]
         axes.plot(
             capacities,
             [np.nan if wait is None else wait for wait in waits],
@@ -103,16 +108,10 @@ def of_scales(comparison: Comparison) -> Picture:
     )
 
 
-def _waits(at: AtScale) -> Mapping[str, float | None]:
-    if at.same_jobs is not None:
-        return at.same_jobs.mean_wait_s
-    return {name: one.mean_wait_s for name, one in at.summaries.items()}
-
-
 def _completion(at: AtScale) -> bytes:
     figure, axes = _axes()
     shares = np.linspace(0.0, 1.0, _POINTS)
-    longest = 1.0
+    longest = 10.0
     for name, replay in at.replays.items():
         jct = replay.jct_s[replay.ran]
         if len(jct):
@@ -166,11 +165,13 @@ def _use(at: AtScale, edges: _Floats) -> bytes:
 def _queue(at: AtScale, edges: _Floats) -> bytes:
     figure, axes = _axes()
     unit, length = _unit(edges[-1])
+    most = 1.0
     for name, replay in at.replays.items():
         waiting = jobs_waiting(replay, edges).clip(min=0.0)
         axes.stairs(waiting, edges / length, **_style(name))
+        most = max(most, float(waiting.max()))
     axes.set_yscale("symlog", linthresh=1.0)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.2 * most)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylabel("jobs waiting")
     _over_time(axes, edges, unit, length)
@@ -197,7 +198,7 @@ def _prices(replay: Replay, edges: _Floats) -> bytes:
         np.arange(len(names) + 1),
         shown,
         cmap="viridis_r",
-        norm=LogNorm(max(float(shown.min()), highest * 1e-4), highest),
+        norm=LogNorm(highest / _DECADES, highest, clip=True),
         rasterized=True,
     )
     axes.set_yticks(np.arange(len(names)) + 0.5, names)

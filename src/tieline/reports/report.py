@@ -23,7 +23,7 @@ def write_report(folder: Path, comparison: Comparison, document: dict[str, Any])
     """
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(page(comparison, document), encoding="utf-8")
+    (folder / "report.html").write_text(page(comparison), encoding="utf-8")
     several = len(comparison.scales) > 1
     for at in comparison.scales:
         for name, replay in at.replays.items():

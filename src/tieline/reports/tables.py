@@ -15,7 +15,7 @@ def jobs_table(replay: Replay) -> pl.DataFrame:
     """
     trace, schedule = replay.trace, replay.schedule
     ids = trace.job_ids or tuple(map(str, range(len(trace))))
-    pools = np.array([*(pool.id for pool in replay.network.pools), None], object)
+    pools: list[str | None] = [*(pool.id for pool in replay.network.pools), None]
     words = {bits: _words(bits) for bits in np.unique(replay.blocked).tolist()}
     return pl.DataFrame(
         {
@@ -29,7 +29,9 @@ def jobs_table(replay: Replay) -> pl.DataFrame:
             "duration_s": trace.duration_s,
             "start_s": pl.Series(schedule.start_s).fill_nan(None),
             "end_s": pl.Series(schedule.end_s).fill_nan(None),
-            "pool": pl.Series(pools[schedule.pool], dtype=pl.Categorical),
+            "pool": pl.Series(
+                [pools[row] for row in schedule.pool.tolist()], dtype=pl.Categorical
+            ),
             "rejected_for": pl.Series(
                 [words[bits] for bits in replay.blocked.tolist()], dtype=pl.Categorical
             ),

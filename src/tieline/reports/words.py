@@ -1,5 +1,8 @@
 """A comparison in sentences: the answer first, then what is taken for granted."""
 
+from collections.abc import Mapping
+
+from tieline.model.reasons import WORDS
 from tieline.model.units import format_duration
 from tieline.scheduling.registry import DEFAULT_POLICY
 from tieline.simulation.comparison import NEAR, AtScale, Comparison
@@ -7,24 +10,34 @@ from tieline.simulation.equal_service import LARGEST, EqualService
 
 
 def headline(comparison: Comparison) -> list[str]:
-    """Give the answer at the last scale; nothing when only one policy was replayed.
+    """Give the answer at the last scale; nothing when there is nothing to compare.
 
     It compares separate centres with the joined network under `price`, or else under the
     last policy named.
     """
     at = comparison.scales[-1]
-    joined = main_policy(at)
-    if joined is None:
-        return []
-    return _needs(at, joined) or _waits(at, joined)
-
-
-def main_policy(at: AtScale) -> str | None:
-    """Give the joined policy that stands for the rest; None without one to compare with."""
+    if not any(one.finished for one in at.summaries.values()):
+        return ["No job of the trace can ever run on this network."]
     joined = [name for name, one in at.replays.items() if not one.policy.home_only]
-    if not joined:
-        return None
-    return DEFAULT_POLICY if DEFAULT_POLICY in joined else joined[-1]
+    separate = next((name for name, one in at.replays.items() if one.policy.home_only), None)
+    if separate is None or not joined:
+        return []
+    if not at.summaries[separate].finished:
+        return ["No tenant has a home that can run its jobs: separate centres run nothing."]
+    chosen = DEFAULT_POLICY if DEFAULT_POLICY in joined else joined[-1]
+    return _needs(at, chosen) or [_waits(at, separate, chosen)]
+
+
+def mean_waits(at: AtScale) -> Mapping[str, float | None]:
+    """Give the mean wait under each policy, on the jobs that ran under all of them."""
+    if at.same_jobs is not None:
+        return at.same_jobs.mean_wait_s
+    return {name: one.mean_wait_s for name, one in at.summaries.items()}
+
+
+def many(number: int, what: str) -> str:
+    """Give a number of things, such as `1 job` or `2,816 jobs`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def time(seconds: float | None) -> str:
@@ -58,25 +71,41 @@ def assumptions(comparison: Comparison) -> list[str]:
 
 def left_out(comparison: Comparison) -> list[str]:
     """Give the rows of the trace that are no jobs, by reason."""
-    return [f"{number:,} rows: {why}" for why, number in comparison.trace.skipped.items()]
+    skipped = comparison.trace.skipped
+    return [f"Left out: {many(number, 'row')}: {why}." for why, number in skipped.items()]
 
 
-def _waits(at: AtScale, joined: str) -> list[str]:
-    separate = next((name for name, one in at.replays.items() if one.policy.home_only), None)
-    if separate is None:
-        return []
-    if at.same_jobs is not None:
-        waits = at.same_jobs.mean_wait_s
-    else:
-        waits = {name: one.mean_wait_s for name, one in at.summaries.items()}
-    if waits[separate] is None:
-        return ["No tenant has a home that can run its jobs, so there is nothing to compare."]
-    line = (
+def what_is_replayed(comparison: Comparison) -> str:
+    """Give trace and network in one line."""
+    trace, network = comparison.trace, comparison.network
+    return (
+        f"{trace.name}: {many(len(trace), 'job')} of {many(len(trace.tenants), 'tenant')} on"
+        f" {network.name}: {many(network.capacity, 'accelerator')} in"
+        f" {many(len(network.pools), 'pool')}"
+    )
+
+
+def rejections(comparison: Comparison) -> list[str]:
+    """Give why jobs can never run, one line per policy and scale; equal lines once."""
+    words = {str(reason.name).lower(): text for reason, text in WORDS.items()}
+    lines = [
+        f"{name} rejects {many(one.rejected, 'job')}: "
+        + ", ".join(f"{words[reason]} ({count:,})" for reason, count in one.rejected_for.items())
+        + "."
+        for at in comparison.scales
+        for name, one in at.summaries.items()
+        if one.rejected
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _waits(at: AtScale, separate: str, joined: str) -> str:
+    waits = mean_waits(at)
+    return (
         f"With {at.network.capacity:,} accelerators a job waits {time(waits[separate])} on"
         f" average in separate centres and {time(waits[joined])} on the joined network"
         f" ({joined})."
     )
-    return [line]
 
 
 def _needs(at: AtScale, joined: str) -> list[str]:
@@ -101,5 +130,7 @@ def _much(found: EqualService | None, own: int) -> str:
     if found is None:
         return f"more than {LARGEST:g} times their nodes at scale 1"
     number = found.accelerators
-    ratio = f"{times(number / own)} as many" if number >= own else f"{number / own:.0%} of them"
+    if number == own:
+        return "as many"
+    ratio = f"{times(number / own)} as many" if number > own else f"{number / own:.0%} of them"
     return f"{number:,} ({ratio})"
