@@ -137,6 +137,8 @@ def test_usable_pools() -> None:
         "east-1/nvidia-h20-96",
         "east-1/nvidia-l20",
     ]
+    gang = job(accelerators={"count": 9})
+    assert [pool.id for pool in usable_pools(gang, offer())] == ["east-1/nvidia-h20-96"]
     stacks = {stack: {"command": "run"} for stack in ("cuda", "cann")}
     private = job(datasets=["corpus"], sensitivity="sensitive", stacks=stacks)
     assert [pool.id for pool in usable_pools(private, offer())] == ["west-1/huawei-910b2"]

@@ -23,7 +23,10 @@ COMMANDS: Final = {
         "tieline.cli.check",
         "Check network and job files: every mistake with its line, or what a file holds.",
     ),
-    "demo": ("tieline.cli.demo", "Join three centres on this machine and run real jobs on them."),
+    "demo": (
+        "tieline.cli.demo.command",
+        "Join three centres on this machine and run real jobs on them.",
+    ),
     "job": ("tieline.cli.jobs", "Show everything about one job."),
     "jobs": ("tieline.cli.jobs", "List jobs, the newest first."),
     "logs": ("tieline.cli.jobs", "Print the output of a job."),

@@ -3,8 +3,8 @@
 import logging
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -76,6 +76,7 @@ def up(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s level=%(levelname)s %(message)s",
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     network = read_network(network_file)
     home = directory or state_home() / "networks" / quote(network.name, safe="")
     with (
@@ -106,7 +107,7 @@ def _farewell(run_on: int) -> str:
 
 
 def _listening(listen: str) -> socket.socket:
-    """Give a socket at the address, bound and not yet listening."""
+    """Give a socket that listens at the address."""
     wrong = f"--listen {listen}: write HOST:PORT, such as {_LISTEN}"
     try:
         parts = urlsplit(f"//{listen}")
@@ -125,6 +126,7 @@ def _listening(listen: str) -> socket.socket:
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind(address)
+        door.listen()  # whoever connects from now on is answered as soon as all is up
     except OSError as error:
         door.close()
         raise InputError(f"--listen {listen}: {error.strerror}; port 0 takes a free one") from None
@@ -138,21 +140,13 @@ def _url(door: socket.socket) -> str:
 
 def _serve(plane: ControlPlane, door: socket.socket) -> None:
     """Answer requests until a signal asks for the end."""
-    server = uvicorn.Server(
-        uvicorn.Config(
+    # The server takes signals while it runs, ends in peace and raises them again.
+    with suppress(KeyboardInterrupt):
+        config = uvicorn.Config(
             create_app(plane),
             log_config=None,
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=_FAREWELL_S,
         )
-    )
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        server.should_exit = True
-
-    # The server has handlers of its own while it runs, and raises the signal again after.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
-    server.run(sockets=[door])
+        uvicorn.Server(config).run(sockets=[door])

@@ -200,9 +200,9 @@ class Client:
         """Give all pools as they are now."""
         return self._ask(Pools, "GET", "/pools")
 
-    def prices(self) -> Prices:
-        """Give the prices of the last cycle."""
-        return self._ask(Prices, "GET", "/prices")
+    def prices(self, *, history: bool = False) -> Prices:
+        """Give the prices of the last cycle, on request with those of the last ten minutes."""
+        return self._ask(Prices, "GET", "/prices", params={"history": history})
 
     def health(self) -> Health:
         """Give whether the service works."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tieline.control.holding import apply_plan, release
 from tieline.control.state import State
 from tieline.control.waiting import insert, remove
+from tieline.model.errors import InputError
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.decide import decide
@@ -20,7 +21,6 @@ from tieline.scheduling.policy import Decision
 Rows = NDArray[np.int64]
 
 NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
-NO_ROWS.flags.writeable = True
 
 #: From this many joining jobs on, laying the queue anew is cheaper than inserting them.
 _BULK: Final = 256
@@ -33,9 +33,10 @@ class Observations:
     ended: Rows = field(default_factory=lambda: NO_ROWS)
     """Jobs that hold accelerators no longer, for whatever reason."""
     submitted: Rows = field(default_factory=lambda: NO_ROWS)
-    """Jobs that wait from now on: new ones, and ended ones that are to run again."""
+    """Jobs that wait from now on: new ones, and ended ones that are to run again. One that
+    waits or holds accelerators already stays as it is."""
     withdrawn: Rows = field(default_factory=lambda: NO_ROWS)
-    """Waiting jobs that were cancelled."""
+    """Jobs that shall not start any more; one may be among `submitted` as well."""
     opened: Rows = field(default_factory=lambda: NO_ROWS)
     """Pools that take new work from now on."""
     closed: Rows = field(default_factory=lambda: NO_ROWS)
@@ -51,33 +52,68 @@ class Actions:
 
 
 @compiled
-def _absorb(s: Snapshot, ended: Array, withdrawn: Array, submitted: Array, by_work: bool) -> int:
-    """Apply observations; give the index of the first submission that found no slack."""
+def _all_below(rows: Array, n: int) -> bool:
+    for i in range(len(rows)):
+        if not 0 <= rows[i] < n:
+            return False
+    return True
+
+
+@compiled
+def _absorb(
+    s: Snapshot,
+    n_jobs: int,
+    ended: Array,
+    submitted: Array,
+    withdrawn: Array,
+    bulk: bool,
+    by_work: bool,
+) -> int:
+    """Apply observations; give the index of the first submission that is still to be queued.
+
+    That is the first without slack, or 0 where they are to be queued in bulk. -1 means that
+    a row is not known; then nothing was changed.
+    """
+    for rows in (ended, submitted, withdrawn):
+        if not _all_below(rows, n_jobs):
+            return -1
     for i in range(len(ended)):
         release(s, ended[i])
+    joined = 0
+    while joined < len(submitted) and not bulk:
+        row = submitted[joined]
+        if not s.jobs[row].waiting and s.jobs[row].pool < 0 and not insert(s, row, by_work):
+            break
+        joined += 1
     for i in range(len(withdrawn)):
         if s.jobs[withdrawn[i]].waiting:
             remove(s, withdrawn[i], by_work)
-    for i in range(len(submitted)):
-        row = submitted[i]
-        if not s.jobs[row].waiting and not insert(s, row, by_work):
-            return i
-    return len(submitted)
+    return joined
+
+
+def _rows(given: Rows) -> Rows:
+    """Give the rows in the one form the kernels are compiled for."""
+    return given if given.dtype == np.int64 and given.flags.carray else np.array(given, np.int64)
 
 
 def absorb(state: State, seen: Observations) -> None:
     """Bring the state up to date with what happened."""
+    ended, submitted, withdrawn = _rows(seen.ended), _rows(seen.submitted), _rows(seen.withdrawn)
     if len(seen.opened):
         state.snapshot.pools["open"][seen.opened] = True
     if len(seen.closed):
         state.snapshot.pools["open"][seen.closed] = False
-    bulk = len(seen.submitted) >= _BULK
-    joining = NO_ROWS if bulk else seen.submitted
-    done = _absorb(state.snapshot, seen.ended, seen.withdrawn, joining, state.by_work)
-    left = seen.submitted if bulk else seen.submitted[done:]
+    s, bulk = state.snapshot, len(submitted) >= _BULK
+    joined = _absorb(s, state.n_jobs, ended, submitted, withdrawn, bulk, state.by_work)
+    if joined < 0:
+        raise InputError(
+            f"observations name a job row outside 0..{state.n_jobs - 1}; add the job first"
+        )
+    left = submitted[joined:]
     if len(left):
-        waiting = state.snapshot.jobs["waiting"][left]
-        state.lay_queue_anew(np.unique(left[~waiting]))
+        jobs = s.jobs[left]
+        may_join = left[~jobs["waiting"] & (jobs["pool"] < 0)]
+        state.lay_queue_anew(np.setdiff1d(may_join, withdrawn))
 
 
 def run_cycle(state: State, seen: Observations, now: float) -> tuple[Actions, State, Decision]:
@@ -97,8 +133,15 @@ def run_cycle(state: State, seen: Observations, now: float) -> tuple[Actions, St
     tuple of Actions, State, Decision
         Accelerators held never exceed capacity on any node or a tenant's quota; each started
         job was waiting and waits no more. The same state, observations and time give the
-        same actions. The decision's plan is scratch: it is valid until the next cycle.
+        same actions. The decision's plan holds what was started; it is scratch, valid until
+        the next cycle.
+
+    Raises
+    ------
+    InputError
+        An observation names a job that is not known.
     """
+    now = float(now)
     absorb(state, seen)
     decision = decide(state.snapshot, state.policy, state.plan, now)
     n = apply_plan(state.snapshot, state.plan, now, state.by_work)

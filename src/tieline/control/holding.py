@@ -92,28 +92,41 @@ def restore(s: Snapshot, row: int, p: int, began: float, seats: Array) -> None:
 
 
 @compiled
+def _seated(s: Snapshot, p: int, seats: Array) -> int:
+    """Give the accelerators listed, or -1 when they are not all free on nodes of the pool."""
+    total, valid = 0, 0
+    for i in range(len(seats)):
+        node, amount = seats[i].node, seats[i].amount
+        if node < s.pools[p].first or node >= s.pools[p].last:
+            break
+        if amount < 1 or amount > s.node_free[node]:
+            break
+        s.node_free[node] -= amount  # so that a node listed twice is seen
+        total += amount
+        valid += 1
+    for i in range(valid):
+        s.node_free[seats[i].node] += seats[i].amount
+    return total if valid == len(seats) else -1
+
+
+@compiled
 def _holds_true(s: Snapshot, plan: Plan, i: int) -> bool:
     """Whether placement `i` is still possible on the state as it is now."""
     row, p = plan.placements[i].row, plan.placements[i].pool
-    k, seated = s.jobs[row].kind, 0
-    for b in range(plan.placements[i].first, plan.placements[i].last):
-        node = plan.seats[b].node
-        if node < s.pools[p].first or node >= s.pools[p].last:
-            return False
-        if plan.seats[b].amount < 1 or plan.seats[b].amount > s.node_free[node]:
-            return False
-        seated += plan.seats[b].amount
-    fits = seated == s.kinds[k].count and seated <= s.pools[p].free and eligible(s, k, p, False)
-    may_start = s.jobs[row].waiting and s.pools[p].open
-    return fits and may_start and within_quota(s, s.used, k, p)
+    k = s.jobs[row].kind
+    if not (s.jobs[row].waiting and s.pools[p].open and eligible(s, k, p, False)):
+        return False
+    seats = plan.seats[plan.placements[i].first : plan.placements[i].last]
+    n = s.kinds[k].count
+    fits = _seated(s, p, seats) == n and n <= s.pools[p].free
+    return fits and within_quota(s, s.used, k, p)
 
 
 @compiled
 def apply_plan(s: Snapshot, plan: Plan, now: float, by_work: bool) -> int:
     """Start every placement that is still possible; give their number.
 
-    The accepted placements move to the front of the plan. A refused one leaves its job
-    waiting.
+    The plan is left with the accepted placements alone. A refused one leaves its job waiting.
     """
     accepted = 0
     for i in range(plan.size[0]):
@@ -125,4 +138,5 @@ def apply_plan(s: Snapshot, plan: Plan, now: float, by_work: bool) -> int:
         hold(s, placement.row, placement.pool, seats, now)
         plan.placements[accepted] = placement
         accepted += 1
+    plan.size[0] = accepted
     return accepted

@@ -6,6 +6,7 @@ own methods; all are deterministic, so the same calls in the same order give the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from tieline.control.layout import empty_snapshot
 from tieline.control.terms import Terms
 from tieline.control.waiting import lay_queue
 from tieline.model.accelerator import Accelerator
+from tieline.model.errors import InputError
 from tieline.model.job import JobKind
 from tieline.model.network import Network, Tenant
 from tieline.model.rates import RateBook
@@ -110,7 +112,21 @@ class State:
             Shape (new,): estimated run time at rate 1 [s], >= 0.
         submitted
             Shape (new,) [s].
+
+        Raises
+        ------
+        InputError
+            A kind that is not known, work that is negative or not finite, or a submission
+            that is not finite. None of the jobs was taken in.
         """
+        wrong = ~((kinds >= 0) & (kinds < len(self.kinds)))
+        wrong |= ~((work >= 0) & (work < inf)) | ~np.isfinite(submitted)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise InputError(
+                f"job {i} of {len(kinds)}: kind {kinds[i]}, work {work[i]} s, submitted at "
+                f"{submitted[i]} s; allowed: a known kind, finite times, work of 0 or more"
+            )
         first, after = self.n_jobs, self.n_jobs + len(kinds)
         jobs = self.snapshot.jobs
         if after > len(jobs):

@@ -108,6 +108,8 @@ def _bars(spec: JobSpec, offer: Offer) -> Iterator[tuple[Pool, Reason]]:
             datasets=offer.datasets,
             rate=offer.rates.rate(spec.workload, pool.accelerator, spec.count).value,
         )
+        if spec.count > pool.capacity:  # a filter of pools, not of markets
+            reasons |= Reason.GANG
         yield pool, reasons & NEVER
 
 

@@ -1,4 +1,7 @@
-"""Strict first come, first served: what `fifo` and `isolated` share."""
+"""First come, first served: the walk over waiting jobs in order of submission.
+
+`fifo` and `isolated` are this alone; `backfill` takes the same walk and looks further.
+"""
 
 import numpy as np
 
@@ -10,6 +13,7 @@ from tieline.scheduling.room import (
     Room,
     eligible,
     has_room,
+    keep_quota,
     open_room,
     take,
     within_quota,
@@ -45,42 +49,56 @@ def oldest_first(s: Snapshot, keys: Array, kinds: Array) -> int:
 
 
 @compiled
+def next_oldest(s: Snapshot, keys: Array, kinds: Array, size: int, cursor: Array) -> int:
+    """Move the top kind of the heap on to its next job; give the new size."""
+    k = kinds[0]
+    cursor[k] += 1
+    if cursor[k] == s.kinds[k].end:
+        return drop_top(keys, kinds, size)
+    keys[0] = s.queue[cursor[k]]
+    sift(keys, kinds, size)
+    return size
+
+
+@compiled
+def _hold_back(s: Snapshot, room: Room, k: int, home_only: bool, shut: Array) -> int:
+    """Shut every pool that kind `k` waits for; give their number."""
+    n_shut = 0
+    for p in range(len(s.pools)):
+        if shut[p] or not eligible(s, k, p, home_only):
+            continue
+        if within_quota(s, room.used, k, p):
+            shut[p] = True
+            n_shut += 1
+        else:
+            keep_quota(s, room.used, k, p)
+    return n_shut
+
+
+@compiled
 def plan_in_turn(s: Snapshot, plan: Plan, home_only: bool) -> None:
     """Plan in order of submission; a job that must wait shuts every pool it could use.
 
-    A job that only its tenant's quota holds back shuts nothing: it could not use the pool.
+    A job that only its tenant's quota keeps off a pool shuts nothing for other tenants: it
+    could not use the pool. Within its tenant it does: what is left of that quota waits for it.
 
     Notes
     -----
     O(K + (placed + blocked kinds) (P + log K)): once a job waits, so do all of its kind.
     """
     room = open_room(s)
-    shut = np.zeros(len(s.pools), np.bool_)
+    shut = room.free == 0
+    n_open = len(s.pools) - shut.sum()
     cursor = s.kinds["start"].copy()
     keys = np.empty(len(s.kinds), np.float64)
     kinds = np.empty(len(s.kinds), np.int64)
     size = oldest_first(s, keys, kinds)
-    n_open = 0
-    for p in range(len(s.pools)):
-        if room.free[p] > 0:
-            n_open += 1
-        else:
-            shut[p] = True
     while size > 0 and n_open > 0:
         k = kinds[0]
         p = fastest_pool(s, room, k, home_only, shut)
         if p < 0:
-            for q in range(len(s.pools)):
-                could = not shut[q] and eligible(s, k, q, home_only)
-                if could and within_quota(s, room.used, k, q):
-                    shut[q] = True
-                    n_open -= 1
+            n_open -= _hold_back(s, room, k, home_only, shut)
             size = drop_top(keys, kinds, size)
-            continue
-        take(s, room, plan, s.queue[cursor[k]], p)
-        cursor[k] += 1
-        if cursor[k] < s.kinds[k].end:
-            keys[0] = s.queue[cursor[k]]
-            sift(keys, kinds, size)
         else:
-            size = drop_top(keys, kinds, size)
+            take(s, room, plan, s.queue[cursor[k]], p)
+            size = next_oldest(s, keys, kinds, size, cursor)

@@ -98,6 +98,20 @@ def within_quota(s: Snapshot, used: Array, k: int, p: int) -> bool:
 
 
 @compiled
+def keep_quota(s: Snapshot, used: Array, k: int, p: int) -> None:
+    """Count the quotas that hold kind `k` back as used up.
+
+    What is left of them then waits for that job, and no later one of its tenant takes it.
+    """
+    t, n = s.kinds[k].tenant, s.kinds[k].count
+    a, total = s.pools[p].accelerator, s.limit.shape[1] - 1
+    if used[t, a] + n > s.limit[t, a]:
+        used[t, a] = max(used[t, a], s.limit[t, a])
+    if used[t, total] + n > s.limit[t, total]:
+        used[t, total] = max(used[t, total], s.limit[t, total])
+
+
+@compiled
 def has_room(s: Snapshot, room: Room, k: int, p: int) -> bool:
     """Whether a gang of kind `k` can be seated in pool `p` now."""
     n = s.kinds[k].count

@@ -42,7 +42,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Demand:
-    """Jobs as the bound sees them, sorted by submission. Axes: J jobs, K kinds, P pools."""
+    """Jobs as the bound sees them, sorted by submission. Axes: J jobs, K kinds, M markets."""
 
     submit_s: _Floats
     """Axis J."""
@@ -53,9 +53,9 @@ class Demand:
     kind: NDArray[np.int32]
     """Axis J: row of axis K."""
     rate: _Floats
-    """Axes K, P; 0 = never runs there. Every kind has a pool where it runs."""
+    """Axes K, M; 0 = never runs there. The kind of every job runs somewhere."""
     capacity: NDArray[np.int64]
-    """Axis P."""
+    """Axis M: accelerators."""
 
 
 def bound_of(replay: Replay) -> Bound:
@@ -71,7 +71,7 @@ def bound_of(replay: Replay) -> Bound:
             count=trace.count[ran].astype(np.int64),
             kind=replay.kind[ran],
             rate=replay.rate,
-            capacity=np.array([pool.capacity for pool in replay.network.pools]),
+            capacity=replay.capacity,
         )
     )
 
@@ -81,7 +81,7 @@ def lower_bound(demand: Demand) -> Bound:
 
     Notes
     -----
-    O(J log J) for each of 33 passes per way of weighting the pools; one way when all pools
+    O(J log J) for each of 33 passes per way of weighting the markets; one way when all markets
     are equally fast, else two.
     """
     alone = demand.work / demand.rate.max(axis=1)[demand.kind]
@@ -95,7 +95,7 @@ def lower_bound(demand: Demand) -> Bound:
 
 
 def _weights(demand: Demand) -> list[_Floats]:
-    """Give weights of the pools, shape (P,), worth trying; any weights >= 0 are valid."""
+    """Give weights of the markets, shape (M,), worth trying; any >= 0 are valid."""
     runs = demand.rate > 0
     seen = np.bincount(demand.kind, demand.work * demand.count, len(demand.rate))
     mass = seen @ runs
@@ -105,7 +105,7 @@ def _weights(demand: Demand) -> list[_Floats]:
 
 
 def _areas(demand: Demand, weight: _Floats) -> _Floats:
-    """Give the least weighted accelerator-time of each job over its pools; axis J."""
+    """Give the least weighted accelerator-time of each job over its markets; axis J."""
     runs = demand.rate > 0
     per_work = np.full(demand.rate.shape, np.inf)
     np.divide(weight, demand.rate, out=per_work, where=runs)

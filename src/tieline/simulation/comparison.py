@@ -1,10 +1,11 @@
 """Several policies on several sizes of one network, with one trace: what a replay answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tieline.model.network import Network
+from tieline.model.trace import Trace
 from tieline.scheduling.policy import Policy
 from tieline.simulation.bound import Bound, bound_of
 from tieline.simulation.equal_service import EqualService, equal_service
@@ -15,22 +16,23 @@ from tieline.simulation.summary import SameJobs, Summary, same_jobs, summarise
 #: Replays the trace at hand. Equal arguments come more than once, so it should remember.
 Run = Callable[[Network, Policy], Replay]
 
-#: How much longer the mean completion time may be in an answer about equal service.
-SLACKS: Final = (0.0, 0.01)
+#: By what share the mean completion time may be longer to count as nearly the same.
+NEAR: Final = 0.01
 
 
 @dataclass(frozen=True)
-class Needed:
-    """What one policy needs to serve as well as another does at the scale at hand."""
+class Needs:
+    """Networks of equal service: a policy on the joined network against separate centres.
 
-    policy: str
-    """The policy whose accelerators are counted."""
-    like: str
-    """The policy whose service is to be reached."""
-    slack: float
-    """By what share the mean completion time may be longer."""
-    found: EqualService | None
-    """None when even the largest network tried does not reach it."""
+    None where even the largest network tried does not serve as well.
+    """
+
+    separate: EqualService | None
+    """What separate centres need for the service the joined network gives."""
+    separate_near: EqualService | None
+    """The same, for a mean completion time at most `NEAR` longer."""
+    joined: EqualService | None
+    """What the joined network needs for the service separate centres give."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,22 @@ class AtScale:
     """By policy, as `replays`."""
     same_jobs: SameJobs | None
     """None when every policy ran the same jobs."""
-    needed: tuple[Needed, ...] = ()
+    needs: Mapping[str, Needs] = field(default_factory=dict)
+    """By joined policy; empty when it was not asked for."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything one call of `tieline replay` answers."""
+
+    network: Network
+    """As it stands in its file, scale 1."""
+    trace: Trace
+    recorded_on: str
+    """Accelerator on which the run times of the trace hold."""
+    seed: int
+    scales: tuple[AtScale, ...]
+    """At least one."""
 
 
 def compare(base: Network, scale: float, policies: Sequence[Policy], run: Run) -> AtScale:
@@ -69,22 +86,23 @@ def compare(base: Network, scale: float, policies: Sequence[Policy], run: Run) -
 
 
 def equal_services(
-    base: Network, at: AtScale, isolated: Policy, joined: Sequence[Policy], run: Run
-) -> tuple[Needed, ...]:
+    base: Network, at: AtScale, separate: Policy, joined: Sequence[Policy], run: Run
+) -> dict[str, Needs]:
     """Give what separate centres need for the service of the joined network, and the reverse.
 
     Parameters
     ----------
-    isolated
+    separate
         The policy of separate centres.
     joined
-        Policies on the joined network, each compared with separate centres.
+        Policies on the joined network, each compared with separate centres at the same scale.
     """
 
-    def needed(one: Policy, like: Policy, slack: float) -> Needed:
+    def needed(policy: Policy, like: Policy, slack: float = 0.0) -> EqualService | None:
         target = run(at.network, like)
-        found = equal_service(target, base, lambda network: run(network, one), slack=slack)
-        return Needed(one.name, like.name, slack, found)
+        return equal_service(target, base, lambda network: run(network, policy), slack=slack)
 
-    pairs = [pair for one in joined for pair in ((isolated, one), (one, isolated))]
-    return tuple(needed(one, like, slack) for one, like in pairs for slack in SLACKS)
+    return {
+        one.name: Needs(needed(separate, one), needed(separate, one, NEAR), needed(one, separate))
+        for one in joined
+    }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tieline.control.cycle import NO_ROWS, Actions, Observations, run_cycle
 from tieline.control.state import State
+from tieline.model.errors import InputError
 from tieline.scheduling.policy import Decision
 
 #: Called after each cycle: (now, decision).
@@ -75,15 +76,38 @@ def simulate(
     watch
         Called after every cycle.
 
+    Raises
+    ------
+    InputError
+        Submissions are not finite and ascending, or a duration is negative or not finite,
+        also once it is divided by the rate of the slowest pool.
+
     Notes
     -----
     Everything that happens at the same instant is one cycle: ends first, then submissions.
-    Ties between jobs are broken by row, so the schedule is a function of the arguments.
+    Ties between jobs are broken by row, so the schedule is a function of the arguments. A
+    job of no duration ends in a cycle of its own at the instant it started.
     """
+    _check(state, submit_s, duration_s)
     n = len(submit_s)
     schedule = Schedule(np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int32), 0)
     world = _trace_world(state, submit_s, duration_s, np.flatnonzero(runnable), schedule)
     return replace(schedule, cycles=drive(state, world, watch))
+
+
+def _check(state: State, submit_s: NDArray[np.float64], duration_s: NDArray[np.float64]) -> None:
+    if not np.isfinite(submit_s).all() or (np.diff(submit_s) < 0).any():
+        raise InputError("submissions must be finite and in ascending order [s]")
+    rate = state.snapshot.rate
+    slowest = rate[rate > 0].min(initial=1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        valid = (duration_s >= 0) & np.isfinite(duration_s / slowest)
+    if not valid.all():
+        row = int(np.argmin(valid))
+        raise InputError(
+            f"job {row} runs {duration_s[row]} s at rate 1, and the slowest pool has rate "
+            f"{slowest}; allowed: a finite run time of 0 or more"
+        )
 
 
 def _trace_world(
@@ -120,7 +144,7 @@ def _trace_world(
         actions = yield now, seen
         for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
             k, m = kind[row], market[pool]
-            finish = now + stage[k, m] + duration_s[row] / rate[k, m]
+            finish = now + (stage[k, m] + duration_s[row] / rate[k, m])  # as `run_time` adds
             start[row] = now
             end[row] = finish
             where[row] = pool

@@ -12,8 +12,8 @@ from tieline.simulation.scaling import scaled
 #: Factors that are tried are 2**(k / STEPS) for whole k: steps of about 1 %, and the same
 #: ones in every search, so that searches share their replays.
 STEPS: Final = 64
-#: The largest k tried: sixteen times the nodes.
-_WIDEST: Final = 4 * STEPS
+#: The largest factor tried.
+LARGEST: Final = 16.0
 #: Rounding of sums, which must not decide.
 _EXACT: Final = 1e-12
 
@@ -91,7 +91,7 @@ def equal_service(
     high = 0
     while not good(high):
         high += STEPS
-        if high > _WIDEST:
+        if 2.0 ** (high / STEPS) > LARGEST:
             return None
     low = high - STEPS
     while high <= 0 and differ(low, high) and good(low):

@@ -1,7 +1,7 @@
 """Replay: a trace through the scheduler, in simulated time, and what became of every job."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -24,7 +24,7 @@ _STRIDE: Final = 2048
 
 @dataclass(frozen=True)
 class Replay:
-    """A finished replay. Axes: J jobs, K kinds of job, P pools."""
+    """A finished replay. Axes: J jobs, K kinds of job, M markets (alike pools)."""
 
     network: Network
     trace: Trace
@@ -35,8 +35,10 @@ class Replay:
     kind: NDArray[np.int32]
     """Axis J: row of axis K."""
     rate: NDArray[np.float64]
-    """Axes K, P: progress relative to the recorded run time; 0 = never runs there, whatever
+    """Axes K, M: progress relative to the recorded run time; 0 = never runs there, whatever
     the policy."""
+    capacity: NDArray[np.int64]
+    """Axis M: accelerators."""
     blocked: NDArray[np.uint16]
     """Axis J: bits of `Reason` that keep a rejected job off the pool it comes closest to; 0
     for a job that ran."""
@@ -109,7 +111,7 @@ def replay(
             on_progress(now)
 
     schedule = simulate(state, trace.submit_s, trace.duration_s, runnable, watch)
-    kind = state.snapshot.jobs["kind"].copy()
+    kind, pools = state.snapshot.jobs["kind"].copy(), state.snapshot.pools
     return Replay(
         network=network,
         trace=trace,
@@ -117,10 +119,20 @@ def replay(
         recorded_on=base,
         schedule=schedule,
         kind=kind,
-        rate=state.rates_by_pool(),
+        rate=_rates(state),
+        capacity=np.bincount(pools["market"], pools["capacity"]).astype(np.int64),
         blocked=np.where(runnable, np.uint16(0), _closest_bars(state)[kind]),
         clearing=recorder.record(),
     )
+
+
+def _rates(state: State) -> NDArray[np.float64]:
+    """Give the rate of each kind in each market, 0 where the gang fits no pool; axes K, M."""
+    s, n = state.snapshot, len(state.kinds)
+    largest = np.zeros(len(s.markets), np.int32)
+    np.maximum.at(largest, s.pools["market"], s.pools["capacity"])
+    rates: NDArray[np.float64] = np.where(s.kinds["count"][:n, None] > largest, 0.0, s.rate[:n])
+    return rates
 
 
 def _closest_bars(state: State) -> NDArray[np.uint16]:
@@ -134,3 +146,17 @@ def _closest_bars(state: State) -> NDArray[np.uint16]:
     distance = np.bitwise_count(bars) + np.where(bars & home, np.uint8(len(Reason)), np.uint8(0))
     closest = distance.argmin(axis=1)
     return bars[np.arange(len(bars)), closest]
+
+
+def first_jobs(trace: Trace, limit: int) -> Trace:
+    """Give the trace cut after its first jobs, with a note that says so."""
+    if limit >= len(trace):
+        return trace
+    columns = {field.name: getattr(trace, field.name) for field in fields(trace)}
+    cut = {
+        name: column[:limit]
+        for name, column in columns.items()
+        if name == "job_ids" or isinstance(column, np.ndarray)
+    }
+    note = f"Only the first {limit:,} of {len(trace):,} jobs are replayed."
+    return replace(trace, notes=(*trace.notes, note), **cut)

@@ -1,0 +1,136 @@
+"""A comparison in sentences: the answer first, then what is taken for granted."""
+
+from collections.abc import Mapping
+
+from tieline.model.reasons import WORDS
+from tieline.model.units import format_duration
+from tieline.scheduling.registry import DEFAULT_POLICY
+from tieline.simulation.comparison import NEAR, AtScale, Comparison
+from tieline.simulation.equal_service import LARGEST, EqualService
+
+
+def headline(comparison: Comparison) -> list[str]:
+    """Give the answer at the last scale; nothing when there is nothing to compare.
+
+    It compares separate centres with the joined network under `price`, or else under the
+    last policy named.
+    """
+    at = comparison.scales[-1]
+    if not any(one.finished for one in at.summaries.values()):
+        return ["No job of the trace can ever run on this network."]
+    joined = [name for name, one in at.replays.items() if not one.policy.home_only]
+    separate = next((name for name, one in at.replays.items() if one.policy.home_only), None)
+    if separate is None or not joined:
+        return []
+    if not at.summaries[separate].finished:
+        return ["No tenant has a home that can run its jobs: separate centres run nothing."]
+    chosen = DEFAULT_POLICY if DEFAULT_POLICY in joined else joined[-1]
+    return _needs(at, chosen) or [_waits(at, separate, chosen)]
+
+
+def mean_waits(at: AtScale) -> Mapping[str, float | None]:
+    """Give the mean wait under each policy, on the jobs that ran under all of them."""
+    if at.same_jobs is not None:
+        return at.same_jobs.mean_wait_s
+    return {name: one.mean_wait_s for name, one in at.summaries.items()}
+
+
+def many(number: int, what: str) -> str:
+    """Give a number of things, such as `1 job` or `2,816 jobs`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def time(seconds: float | None) -> str:
+    """Give a length of time as people read it; a dash for none."""
+    return "-" if seconds is None else format_duration(seconds)
+
+
+def times(ratio: float) -> str:
+    """Give a ratio in words, such as `6.2 times`."""
+    return f"{ratio:.2g} times" if ratio < 10 else f"{ratio:,.0f} times"  # noqa: PLR2004 - digits
+
+
+def assumptions(comparison: Comparison) -> list[str]:
+    """Give what the result takes for granted, one sentence each."""
+    trace, base = comparison.trace, comparison.recorded_on
+    if trace.throughputs is not None:
+        source = "measured speeds decide on the others"
+    elif trace.accelerator is not None:
+        source = "the trace says so"
+    elif trace.types:
+        named = ", ".join(trace.types[:4])
+        source = f"assumed: the trace names its types {named}, no accelerator of the catalogue"
+    else:
+        source = "assumed: the trace does not say"
+    return [
+        f"Run times hold for {base} ({source}).",
+        "Estimates are exact: the scheduler is told the run times of the trace.",
+        "Data is where it is needed, nothing fails, and no job is interrupted.",
+    ]
+
+
+def left_out(comparison: Comparison) -> list[str]:
+    """Give the rows of the trace that are no jobs, by reason."""
+    skipped = comparison.trace.skipped
+    return [f"Left out: {many(number, 'row')}: {why}." for why, number in skipped.items()]
+
+
+def what_is_replayed(comparison: Comparison) -> str:
+    """Give trace and network in one line."""
+    trace, network = comparison.trace, comparison.network
+    return (
+        f"{trace.name}: {many(len(trace), 'job')} of {many(len(trace.tenants), 'tenant')} on"
+        f" {network.name}: {many(network.capacity, 'accelerator')} in"
+        f" {many(len(network.pools), 'pool')}"
+    )
+
+
+def rejections(comparison: Comparison) -> list[str]:
+    """Give why jobs can never run, one line per policy and scale; equal lines once."""
+    words = {str(reason.name).lower(): text for reason, text in WORDS.items()}
+    lines = [
+        f"{name} rejects {many(one.rejected, 'job')}: "
+        + ", ".join(f"{words[reason]} ({count:,})" for reason, count in one.rejected_for.items())
+        + "."
+        for at in comparison.scales
+        for name, one in at.summaries.items()
+        if one.rejected
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _waits(at: AtScale, separate: str, joined: str) -> str:
+    waits = mean_waits(at)
+    return (
+        f"With {at.network.capacity:,} accelerators a job waits {time(waits[separate])} on"
+        f" average in separate centres and {time(waits[joined])} on the joined network"
+        f" ({joined})."
+    )
+
+
+def _needs(at: AtScale, joined: str) -> list[str]:
+    needs = at.needs.get(joined)
+    if needs is None:
+        return []
+    own = at.network.capacity
+    mean = time(at.summaries[joined].mean_jct_s)
+    line = (
+        f"The joined network finishes a job after {mean} on average with {own:,} accelerators"
+        f" ({joined}). For that, separate centres need {_much(needs.separate, own)};"
+        f" to come within {NEAR:.0%} of it, {_much(needs.separate_near, own)}."
+    )
+    reverse = (
+        f"What separate centres give with {own:,} accelerators, the joined network"
+        f" gives with {_much(needs.joined, own)}."
+    )
+    return [line, reverse] if needs.joined is not None else [line]
+
+
+def _much(found: EqualService | None, own: int) -> str:
+    if found is None:
+        return f"more than {LARGEST:g} times their nodes at scale 1"
+    number = found.accelerators
+    if number == own:
+        return "as many"
+    ratio = f"{times(number / own)} as many" if number > own else f"{number / own:.0%} of them"
+    return f"{number:,} ({ratio})"
