@@ -177,6 +177,8 @@ def test_the_document_names_no_schema_in_vain(http: httpx.Client) -> None:
     text = json.dumps(document)
     schemas = document["components"]["schemas"]
     assert {"JobFields", "JobListFields"} <= schemas.keys()
+    estimate = json.dumps(schemas["JobFields"]["properties"]["estimate"])
+    assert all(f'"type": "{kind}"' in estimate for kind in ("number", "string", "null"))
     for name in schemas:
         assert f'"#/components/schemas/{name}"' in text
     for reference in text.split('"#/components/schemas/')[1:]:
