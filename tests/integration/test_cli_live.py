@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -310,13 +311,19 @@ def test_mistakes_in_a_file_have_their_lines(tieline: Terminal, tmp_path: Path) 
 
 
 def test_what_the_network_does_not_have_is_told(tieline: Terminal, tmp_path: Path) -> None:
-    """A tenant that the network does not have is wrong input, with the names there are."""
+    """A tenant that the network does not have is told with its line in the file."""
     file = tmp_path / "stranger.yaml"
-    text = JOB.format(command="x", name="x", count=1, sensitivity="open")
+    text = JOB.format(command="x", name="x", count=1, sensitivity="open").strip()
     file.write_text(text.replace("lab", "lb"))
     ran = tieline("submit", str(file))
     assert (ran.code, ran.out) == (2, "")
-    assert "unknown tenant 'lb'; allowed: clinic, lab" in ran.err
+    words = "unknown tenant 'lb'; allowed: clinic, lab"
+    assert ran.err == f"tieline: {file}:1: tenant: {words}\n"
+    first, second = (indent(job, "    ").strip() for job in (text, text.replace("lab", "lb")))
+    file.write_text(f"jobs:\n  - {first}\n  - {second}\n")
+    ran = tieline("submit", str(file), "--count", "3")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"tieline: {file}:{text.count(chr(10)) + 3}: jobs[1].tenant: {words}\n"
 
 
 @pytest.mark.parametrize(

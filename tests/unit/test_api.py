@@ -130,6 +130,10 @@ def test_every_route_is_held_to_the_document(
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
     assert routes == REQUESTS.keys()
+    for methods in document["paths"].values():
+        for route in methods.values():
+            names = [one["name"] for one in route.get("parameters", ())]
+            assert len(names) == len(set(names))
     (done,) = client.wait(client.submit([spec("echo hello")]))
     for (method, path), request in REQUESTS.items():
         answer = http.request(method, path.removeprefix("/v1").format(job_id=done.id), **request)
@@ -173,6 +177,8 @@ def test_the_document_names_no_schema_in_vain(http: httpx.Client) -> None:
     text = json.dumps(document)
     schemas = document["components"]["schemas"]
     assert {"JobFields", "JobListFields"} <= schemas.keys()
+    estimate = json.dumps(schemas["JobFields"]["properties"]["estimate"])
+    assert all(f'"type": "{kind}"' in estimate for kind in ("number", "string", "null"))
     for name in schemas:
         assert f'"#/components/schemas/{name}"' in text
     for reference in text.split('"#/components/schemas/')[1:]:
@@ -257,7 +263,7 @@ def test_a_mistake_is_told_with_its_field(
     http: httpx.Client, body: object, field: str, found: str
 ) -> None:
     """A wrong submission is refused with 422, naming field, what was found, what is allowed."""
-    before = http.get("/jobs").json()["jobs"][0]["id"]
+    before = [one["id"] for one in http.get("/jobs").json()["jobs"]]
     kind = {"content-type": "application/json"}
     told = failure(http.post("/jobs", content=json.dumps(body), headers=kind), 422)
     assert told.code == "file"
@@ -265,7 +271,7 @@ def test_a_mistake_is_told_with_its_field(
     assert found in told.problems[0].found
     assert told.problems[0].allowed
     assert told.problems[0].found in told.message
-    assert http.get("/jobs").json()["jobs"][0]["id"] == before
+    assert [one["id"] for one in http.get("/jobs").json()["jobs"]] == before
 
 
 @pytest.mark.parametrize(
@@ -295,6 +301,13 @@ def test_too_many_jobs_are_refused(http: httpx.Client) -> None:
     assert f"{2 * MAX_JOBS:,} jobs" in told.message
     told = failure(http.post("/jobs", json=job(), params={"count": MAX_JOBS + 1}), 422)
     assert told.problems[0].field == "count"
+
+
+def test_a_mistake_in_a_repeated_job_has_the_place_it_was_sent_from(http: httpx.Client) -> None:
+    """Fields are counted as in the body, however often each job is added."""
+    body = {"jobs": [job(), job(tenant="nobody")]}
+    told = failure(http.post("/jobs", json=body, params={"count": 5}), 422)
+    assert [one.field for one in told.problems] == ["jobs[1].tenant"]
 
 
 def test_the_client_raises_what_the_service_refuses(client: Client) -> None:
@@ -475,7 +488,7 @@ class Stranger(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a page, or not at all."""
-        if not self.path.endswith("/prices"):
+        if "prices" not in self.path:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"<html>")

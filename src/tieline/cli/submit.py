@@ -1,16 +1,22 @@
 """`tieline submit`: hands jobs to the control plane and, on request, waits for their end."""
 
+import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import click
 
 from tieline.cli.remote import AS_JSON, URL, connected
 from tieline.cli.screen import console, print_json, ran, span, status_text, table
+from tieline.client import Refusal
 from tieline.control.lifecycle import Status
-from tieline.files.job import read_jobs
+from tieline.files.document import Document
+from tieline.files.job import jobs_from
+from tieline.files.problems import Fault
+from tieline.files.syntax import read_document
 from tieline.wire.schemas import MAX_JOBS, MAX_KEY, Job, named
 
 #: Jobs that went wrong are listed up to this many.
@@ -50,9 +56,14 @@ def submit(
 
     Mistakes in the file are told with their lines before anything is sent.
     """
-    specs = read_jobs(file)
+    document = read_document(Path(file))
+    specs = jobs_from(document)
     with connected(url) as client:
-        jobs = client.submit(specs, count=count, key=key)
+        try:
+            jobs = client.submit(specs, count=count, key=key)
+        except Refusal as refusal:
+            document.demand(_faults(refusal, document))
+            raise
         if not as_json:
             click.echo(_receipt(jobs))
         if wait:
@@ -64,6 +75,15 @@ def submit(
         _show_ends(jobs)
     if wait and any(job.status is not Status.SUCCEEDED for job in jobs):
         context.exit(1)
+
+
+def _faults(refusal: Refusal, document: Document) -> Iterator[Fault]:
+    """Give the mistakes that the control plane found, by their places in the file."""
+    several = isinstance(document.data, dict) and "jobs" in document.data
+    for one in refusal.problems:
+        parts = re.findall(r"[^.\[\]]+", one.field)
+        loc = tuple(int(part) if part.isdecimal() else part for part in parts)
+        yield Fault(loc if several else loc[2:], one.found, one.allowed)
 
 
 def _receipt(jobs: Sequence[Job]) -> str:

@@ -8,6 +8,6 @@ with Client("http://127.0.0.1:8421") as client:
 from typing import Final
 
 from tieline.client.address import find_url
-from tieline.client.http import Client, NoControlPlane
+from tieline.client.http import Client, NoControlPlane, Refusal
 
-__all__: Final = ["Client", "NoControlPlane", "find_url"]
+__all__: Final = ["Client", "NoControlPlane", "Refusal", "find_url"]

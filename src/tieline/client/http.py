@@ -67,6 +67,15 @@ class NoControlPlane(TielineError):  # noqa: N818 - a condition, not a fault of 
     code = "no-control-plane"
 
 
+class Refusal(InputError):  # noqa: N818 - it holds several
+    """The control plane found mistakes in what was sent."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Keep the mistakes with their fields."""
+        super().__init__(failure.message)
+        self.problems: Final = tuple(failure.problems)
+
+
 class Client:
     """Talks to one control plane. Threads may share it.
 
@@ -77,8 +86,8 @@ class Client:
     -----------------------
     NoControlPlane
         Nothing answers at the address.
-    InputError
-        The request is wrong; the message names the field.
+    Refusal
+        The request is wrong, an `InputError`; the message names the field.
     NotFoundError
         There is no such job.
     ConflictError
@@ -299,7 +308,7 @@ class Client:
             return self._stranger()
         if failure.code in _ERRORS:
             return _ERRORS[failure.code](failure.message)
-        return (InputError if answer.is_client_error else TielineError)(failure.message)
+        return Refusal(failure) if answer.is_client_error else TielineError(failure.message)
 
     def _stranger(self) -> NoControlPlane:
         return NoControlPlane(f"what answers at {self.url} is no control plane of this version")

@@ -100,7 +100,7 @@ def _quantity(parse: Callable[[object], float]) -> BeforeValidator:
         except QuantityError as error:
             raise refusal(error.found, f"allowed: {error.allowed}") from None
 
-    return BeforeValidator(validate)
+    return BeforeValidator(validate, json_schema_input_type=float | str)
 
 
 def _epoch(value: object) -> float:
@@ -164,7 +164,7 @@ Size = Annotated[
 ]
 Moment = Annotated[
     float,
-    BeforeValidator(_epoch),
+    BeforeValidator(_epoch, json_schema_input_type=str),
     PlainSerializer(iso_time),
     Kind("an ISO time with its zone, such as 2026-12-01T08:00+08:00"),
 ]

@@ -1,5 +1,6 @@
-"""Figures of a comparison, as SVG that looks the same everywhere and on every run."""
+"""Figures of a comparison, as SVG: equal comparisons give equal bytes."""
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
@@ -142,7 +143,7 @@ def _tenants(at: AtScale) -> bytes:
         values = np.array([np.nan if wait is None else wait for wait in waits])
         axes.plot(values, rows, **(_style(name, marker=True) | {"linestyle": "none"}))
     _time_axis(axes, "x")
-    axes.set_yticks(rows, most)
+    axes.set_yticks(rows, most, parse_math=False)
     axes.set_ylim(len(most) - 0.5, -0.5)
     axes.set_xlabel("mean wait")
     axes.set_ylabel("tenant")
@@ -201,7 +202,7 @@ def _prices(replay: Replay, edges: _Floats) -> bytes:
         norm=LogNorm(highest / _DECADES, highest, clip=True),
         rasterized=True,
     )
-    axes.set_yticks(np.arange(len(names)) + 0.5, names)
+    axes.set_yticks(np.arange(len(names)) + 0.5, names, parse_math=False)
     axes.set_ylim(len(names), 0)
     axes.set_xlim(0, edges[-1] / length)
     axes.set_xlabel(f"time since the first submission [{unit}]")
@@ -278,7 +279,12 @@ def _marks(highest: float) -> dict[float, str]:
 
 
 def _svg(figure: Figure) -> bytes:
+    """Draw; text stays text, so that the reader's fonts show names in any script."""
     file = BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "tieline", "font.size": 9.5}):
+    with (
+        warnings.catch_warnings(),
+        mpl.rc_context({"svg.hashsalt": "tieline", "svg.fonttype": "none", "font.size": 9.5}),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()

@@ -38,6 +38,7 @@ _SUMMARY: Final = "Joins compute centres with different accelerators into one ne
 _REFERENCE: Final = "#/components/schemas/{model}"
 #: What a submission may be; read by hand, because its mistakes are told as those of a file.
 _SUBMISSION: Final = (JobFields, JobListFields)
+_COUNT: Final = Query(ge=1, le=MAX_JOBS, description="add each job this often")
 _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {"model": Failure, "description": "The request is wrong or cannot be met."},
     "5XX": {"model": Failure, "description": "Not now: try again later."},
@@ -97,6 +98,7 @@ def _add_job_routes(router: APIRouter, plane: ControlPlane) -> None:
     @router.post("/jobs", status_code=201, openapi_extra={"requestBody": _request_body()})
     def submit(
         specs: Annotated[Sequence[JobSpec], Depends(_submission)],
+        count: Annotated[int, _COUNT] = 1,
         key: Annotated[
             str | None,
             Header(
@@ -108,7 +110,7 @@ def _add_job_routes(router: APIRouter, plane: ControlPlane) -> None:
         ] = None,
     ) -> Jobs:
         """Add jobs: all or none. The body is what a job file holds, one job or several."""
-        return answers.jobs(plane.submit(specs, key))
+        return answers.jobs(plane.submit(specs, key, count=count))
 
     @router.get("/jobs")
     def jobs(
@@ -161,17 +163,14 @@ _LOG: Final = {
 }
 
 
-async def _submission(
-    request: Request,
-    count: Annotated[int, Query(ge=1, le=MAX_JOBS, description="add each job this often")] = 1,
-) -> list[JobSpec]:
+async def _submission(request: Request, count: Annotated[int, _COUNT] = 1) -> tuple[JobSpec, ...]:
     """Read the jobs of a submission."""
     document = _document(await request.body())
     specs = jobs_from(document)
     if len(specs) * count > MAX_JOBS:
         found = f"{len(specs) * count:,} jobs"
         document.demand([Fault((), found, f"allowed: {MAX_JOBS:,} in one request")])
-    return [spec for spec in specs for _ in range(count)]
+    return specs
 
 
 def _document(body: bytes) -> Document:

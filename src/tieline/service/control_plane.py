@@ -38,15 +38,18 @@ class ControlPlane:
         self._clock = clock
         self._site = {pool.id: pool.site for pool in self.network.pools}
 
-    def submit(self, specs: Sequence[JobSpec], key: str | None = None) -> list[JobRecord]:
-        """Store jobs and give them, in order: all or none; they survive a crash from here on.
+    def submit(
+        self, specs: Sequence[JobSpec], key: str | None = None, *, count: int = 1
+    ) -> list[JobRecord]:
+        """Store jobs, each `count` times in a row, and give them, in order: all or none.
 
-        A job that no pool can run is taken too: it waits, and `why` says what bars it.
+        They survive a crash from here on. A job that no pool can run is taken too: it waits,
+        and `why` says what bars it.
 
         Parameters
         ----------
         key
-            A second call with the same key and specs adds nothing and gives the first
+            A second call with the same key, specs and count adds nothing and gives the first
             call's jobs, as they are now.
 
         Raises
@@ -58,13 +61,13 @@ class ControlPlane:
         ConflictError
             The key was used for other specs.
         """
-        distinct = {id(spec): (number, spec) for number, spec in reversed([*enumerate(specs)])}
         Document("submission", None).demand(
             fault._replace(loc=("jobs", number, *fault.loc))
-            for number, spec in sorted(distinct.values(), key=lambda one: one[0])
+            for number, spec in enumerate(specs)
             for fault in name_faults(spec, self._offer)
         )
-        records = self._store.add_jobs(specs, now=self._clock.now(), key=key)
+        repeated = [spec for spec in specs for _ in range(count)]
+        records = self._store.add_jobs(repeated, now=self._clock.now(), key=key)
         self._loop.wake()
         return records
 

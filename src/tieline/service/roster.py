@@ -217,10 +217,7 @@ class Roster:
         if held and not after.status.holds_accelerators:
             self._ended.append(row)
         if waited and after.status.ended:
-            if row in self._submitted:  # the scheduler has not heard of it
-                del self._submitted[row]
-            else:
-                self._withdrawn.append(row)
+            self._withdrawn.append(row)
         if after.status is Status.QUEUED and not waited and after.id not in self._aside:
             self._submitted[row] = None
 
