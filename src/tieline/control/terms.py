@@ -1,6 +1,7 @@
 """On what terms each market takes a kind of job: speed, reasons against, time before the start."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,17 @@ from tieline.model.rates import RateBook
 from tieline.model.snapshot import Snapshot
 from tieline.rules.transfer import staging_s, widest_paths
 from tieline.scheduling.filters import chip_bars, place_bars
+
+
+class Row(NamedTuple):
+    """One kind in every market, each of shape (M,)."""
+
+    rate: NDArray[np.float64]
+    """0 wherever anything bars the kind."""
+    bars: NDArray[np.uint16]
+    """Bits of `Reason`."""
+    stage: NDArray[np.float64]
+    """Time before the work begins [s]."""
 
 
 class Terms:
@@ -50,13 +62,8 @@ class Terms:
             for dataset in network.datasets
         }
 
-    def of(
-        self, kind: JobKind, tenant: Tenant
-    ) -> tuple[NDArray[np.float64], NDArray[np.uint16], NDArray[np.float64]]:
-        """Give rate, bars and staging [s] of the kind, each of shape (M,).
-
-        The rate is 0 wherever anything bars the kind.
-        """
+    def of(self, kind: JobKind, tenant: Tenant) -> Row:
+        """Give the terms of the kind in every market."""
         datasets = [self._datasets[name] for name in kind.datasets]
         staging = np.zeros(len(self._regions))
         for dataset in datasets:
@@ -76,4 +83,4 @@ class Terms:
         )
         rate = np.where(bars == 0, np.array(rates)[self._market_nature], 0.0)
         stage = np.where(np.isfinite(staging), staging, 0.0)[self._market_region]
-        return rate, bars, stage
+        return Row(rate, bars, stage)

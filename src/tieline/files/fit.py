@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
+from tieline.control.layout import empty_snapshot
+from tieline.control.terms import Terms
 from tieline.files.problems import Fault, Loc, listed, unknown_name
 from tieline.model.accelerator import Accelerator
 from tieline.model.catalogue import catalogue, stacks
@@ -17,7 +19,6 @@ from tieline.model.rates import RateBook
 from tieline.model.reasons import NEVER, WORDS, Reason
 from tieline.model.units import BYTES_PER_GB
 from tieline.rules.quota import total_quota
-from tieline.scheduling.filters import bars
 
 
 class Offer:
@@ -28,7 +29,10 @@ class Offer:
         self.network: Final = network
         accelerators = {**catalogue(), **{one.id: one for one in network.accelerators}}
         self.accelerators: Final[Mapping[str, Accelerator]] = accelerators
+        _, empty = empty_snapshot(network)
         self.rates: Final = RateBook(accelerators)
+        self.terms: Final = Terms(network, accelerators, self.rates, empty)
+        self.markets: Final = empty.pools["market"].tolist()
         self.tenants: Final[Mapping[str, Tenant]] = {one.id: one for one in network.tenants}
         self.datasets: Final[Mapping[str, Dataset]] = {one.id: one for one in network.datasets}
         self.names: Final[Mapping[str, Collection[str]]] = {
@@ -96,21 +100,11 @@ def nowhere(spec: JobSpec, offer: Offer) -> Fault:
 
 def _bars(spec: JobSpec, offer: Offer) -> Iterator[tuple[Pool, Reason]]:
     """Give each pool with all that keeps a job off it for good."""
-    kind = JobKind.of(spec)
-    region = offer.network.site_region
-    for pool in offer.network.pools:
-        reasons = bars(
-            kind,
-            pool,
-            region=region[pool.site],
-            accelerator=offer.accelerators[pool.accelerator],
-            tenant=offer.tenants.get(spec.tenant, Tenant(spec.tenant)),
-            datasets=offer.datasets,
-            rate=offer.rates.rate(spec.workload, pool.accelerator, spec.count).value,
-        )
-        if spec.count > pool.capacity:  # a filter of pools, not of markets
-            reasons |= Reason.GANG
-        yield pool, reasons & NEVER
+    tenant = offer.tenants.get(spec.tenant, Tenant(spec.tenant))
+    bars = offer.terms.of(JobKind.of(spec), tenant).bars
+    for pool, market in zip(offer.network.pools, offer.markets, strict=True):
+        gang = Reason.GANG if spec.count > pool.capacity else Reason(0)
+        yield pool, (Reason(int(bars[market])) | gang) & NEVER
 
 
 def _names(spec: JobSpec) -> Iterator[tuple[Loc, str, str]]:
