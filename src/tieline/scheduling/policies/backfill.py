@@ -1,218 +1,23 @@
 """`backfill`: first come, first served, with EASY backfill on nodes.
 
-The oldest job that must wait reserves nodes: those on which running jobs, by their
-estimates, leave room for it first. So does a younger one that could use no reserved pool.
-Later jobs may start in front of it if they end before the reservation begins, or use
-accelerators of those nodes that the reservation leaves over, or other nodes. The same holds
-for the quotas of the tenant that has the reservation.
+The oldest job that must wait has a reservation (`tieline.scheduling.reservation`). So has a
+younger one that could use no reserved pool.
 
 With exact estimates and one rate, the job starts no later than first reserved. Where pools
 differ in speed it may later choose one on which it ends sooner.
 """
 
 from math import nan
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tieline.model.snapshot import Snapshot
-from tieline.scheduling.compiled import Array, compiled
+from tieline.scheduling.compiled import compiled
 from tieline.scheduling.heap import drop_top
-from tieline.scheduling.in_turn import fastest_pool, next_oldest, oldest_first
+from tieline.scheduling.in_turn import next_oldest, oldest_first
 from tieline.scheduling.policy import Decision, Policy
-from tieline.scheduling.room import (
-    Plan,
-    Room,
-    eligible,
-    keep_quota,
-    open_room,
-    run_time,
-    take,
-    update_most,
-    within_quota,
-)
-from tieline.scheduling.seats import best_node, largest_free
-
-
-class Reservations(NamedTuple):
-    """What waiting jobs have been promised, and the room that leaves for others."""
-
-    begins: NDArray[np.float64]
-    """Axis P: when the reservation on the pool begins [s]; inf without one."""
-    due: NDArray[np.float64]
-    """Axis T: when the tenant's first reservation begins [s]; inf without one."""
-    late: Room
-    """Room for jobs that outlast the reservations."""
-
-
-@compiled
-def _busy_nodes(s: Snapshot, plan: Plan, p: int, now: float) -> tuple[Array, Array, Array]:
-    """Give end, node and amount of every block in use on the pool, planned ones included."""
-    most = s.pools[p].capacity  # a block is at least one accelerator
-    ends, nodes, amounts = np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64)
-    n = 0
-    for i in range(s.n_running[0]):
-        row = s.running[i]
-        if s.jobs[row].pool != p:
-            continue
-        b = s.jobs[row].block
-        while b >= 0:
-            # A job past its estimate may end at any moment.
-            ends[n] = max(now, s.jobs[row].ends)
-            nodes[n], amounts[n] = s.blocks[b].node, s.blocks[b].amount
-            n += 1
-            b = s.blocks[b].next
-    for i in range(plan.size[0]):
-        if plan.placements[i].pool != p:
-            continue
-        row = plan.placements[i].row
-        for b in range(plan.placements[i].first, plan.placements[i].last):
-            ends[n] = now + run_time(s, row, p)
-            nodes[n], amounts[n] = plan.seats[b].node, plan.seats[b].amount
-            n += 1
-    return ends[:n], nodes[:n], amounts[:n]
-
-
-@compiled
-def _earliest(
-    s: Snapshot, room: Room, plan: Plan, p: int, n: int, now: float
-) -> tuple[float, Array]:
-    """Give when `n` accelerators are free on the pool, and how many are free by node then."""
-    ends, nodes, amounts = _busy_nodes(s, plan, p, now)
-    first, last, size = s.pools[p].first, s.pools[p].last, s.pools[p].size
-    free = room.node_free[first:last].copy()
-    total = free.sum()
-    order = np.argsort(ends, kind="mergesort")
-    for i in order:
-        node = nodes[i] - first
-        free[node] += amounts[i]
-        total += amounts[i]
-        if (n <= size and free[node] >= n) or (n > size and total >= n):
-            return ends[i], free
-    return np.inf, free
-
-
-@compiled
-def _set_aside(free: Array, n: int, size: int, spare: Array) -> None:
-    """Take `n` off `free` as `seat` would; lower `spare` to what the touched nodes have left.
-
-    Both are shape (nodes of the pool,); `spare` is what a job that outlasts the reservation
-    may use on each node.
-    """
-    while n > 0:
-        node = best_node(free, 0, len(free), min(n, size))
-        if node < 0:
-            node = int(np.argmax(free))
-        taken = min(n, free[node])
-        free[node] -= taken
-        n -= taken
-        spare[node] = min(spare[node], free[node])
-
-
-@compiled
-def _may_reserve(s: Snapshot, held: Reservations, k: int) -> bool:
-    """Whether no pool that the kind could use is reserved yet."""
-    for p in range(len(s.pools)):
-        if held.begins[p] < np.inf and eligible(s, k, p, False):
-            return False
-    return True
-
-
-@compiled
-def _count_free(s: Snapshot, room: Room, late: Room, p: int) -> None:
-    """Bring the counts of `late` in step with its nodes."""
-    first, last = s.pools[p].first, s.pools[p].last
-    late.free[p] = min(room.free[p], late.node_free[first:last].sum())
-    late.largest[p] = largest_free(late.node_free, first, last)
-    update_most(s, late, s.pools[p].market)
-
-
-@compiled
-def _ends_first(
-    s: Snapshot, room: Room, plan: Plan, row: int, now: float
-) -> tuple[int, float, Array]:
-    """Give the pool on which the waiting job would end first, from when, and what is free then.
-
-    The pool is -1 where the tenant's quotas keep the job off every open one.
-    """
-    k = s.jobs[row].kind
-    best, begins, soonest, free = -1, np.inf, np.inf, np.zeros(0, np.int32)
-    for p in range(len(s.pools)):
-        if s.pools[p].open and eligible(s, k, p, False) and within_quota(s, room.used, k, p):
-            begin, then_free = _earliest(s, room, plan, p, s.kinds[k].count, now)
-            end = begin + run_time(s, row, p)
-            if end < soonest:
-                best, begins, soonest, free = p, begin, end, then_free
-    return best, begins, free
-
-
-@compiled
-def _reserve(
-    s: Snapshot, room: Room, held: Reservations, plan: Plan, row: int, now: float
-) -> None:
-    """Reserve nodes and quota for the waiting job.
-
-    Where only quotas hold it back, what is left of them waits for it instead.
-    """
-    k, late = s.jobs[row].kind, held.late
-    n, t = s.kinds[k].count, s.kinds[k].tenant
-    p, begins, free = _ends_first(s, room, plan, row, now)
-    if p < 0:
-        for q in range(len(s.pools)):
-            if s.pools[q].open and eligible(s, k, q, False):
-                keep_quota(s, room.used, k, q)
-                keep_quota(s, late.used, k, q)
-        return
-    held.begins[p] = begins
-    held.due[t] = min(held.due[t], begins)
-    first, last = s.pools[p].first, s.pools[p].last
-    spare = late.node_free[first:last]
-    _set_aside(free, n, s.pools[p].size, spare)
-    _count_free(s, room, late, p)
-    late.used[t, s.pools[p].accelerator] += n
-    late.used[t, s.limit.shape[1] - 1] += n
-
-
-@compiled
-def _too_late(s: Snapshot, held: Reservations, row: int, now: float, shut: Array) -> None:
-    """Mark the pools on which the job would outlast a reservation that it would disturb."""
-    k = s.jobs[row].kind
-    for p in range(len(s.pools)):
-        end = now + run_time(s, row, p)
-        shut[p] = end > held.begins[p] or (
-            end > held.due[s.kinds[k].tenant] and not within_quota(s, held.late.used, k, p)
-        )
-
-
-@compiled
-def _rate(s: Snapshot, k: int, p: int) -> float:
-    return s.rate[k, s.pools[p].market]
-
-
-@compiled
-def _place(
-    s: Snapshot, room: Room, late: Room, plan: Plan, row: int, p: int, outlasts: bool
-) -> None:
-    """Seat the job in the room its end allows, and keep both rooms in step."""
-    k, first, last = s.jobs[row].kind, s.pools[p].first, s.pools[p].last
-    if outlasts:
-        take(s, late, plan, row, p)
-        placed = plan.placements[plan.size[0] - 1]
-        for b in range(placed.first, placed.last):
-            room.node_free[plan.seats[b].node] -= plan.seats[b].amount
-        room.free[p] -= s.kinds[k].count
-        room.largest[p] = largest_free(room.node_free, first, last)
-        update_most(s, room, s.pools[p].market)
-    else:
-        take(s, room, plan, row, p)
-        for i in range(first, last):
-            late.node_free[i] = min(late.node_free[i], room.node_free[i])
-        _count_free(s, room, late, p)
-    other = room if outlasts else late
-    a, total = s.pools[p].accelerator, s.limit.shape[1] - 1
-    other.used[s.kinds[k].tenant, a] += s.kinds[k].count
-    other.used[s.kinds[k].tenant, total] += s.kinds[k].count
+from tieline.scheduling.reservation import no_reservations, serve
+from tieline.scheduling.room import Plan
 
 
 @compiled
@@ -221,31 +26,16 @@ def _plan_backfill(s: Snapshot, plan: Plan, now: float) -> None:
 
     Notes
     -----
-    A reservation costs O(P x running jobs). A job that is passed over costs O(P): all jobs
-    of a kind are tried as long as a pool has room for it, for a short one may still fit in.
+    A job that is passed over costs O(P): all jobs of a kind are tried as long as a pool has
+    room for it, for a short one may still fit in.
     """
-    room = open_room(s)
-    held = Reservations(
-        begins=np.full(len(s.pools), np.inf), due=np.full(len(s.used), np.inf), late=open_room(s)
-    )
-    nowhere = np.zeros(len(s.pools), np.bool_)
-    shut = np.zeros(len(s.pools), np.bool_)
+    held = no_reservations(s)
     cursor = s.kinds["start"].copy()
     keys = np.empty(len(s.kinds), np.float64)
     kinds = np.empty(len(s.kinds), np.int64)
     size = oldest_first(s, keys, kinds)
     while size > 0:
-        k = kinds[0]
-        row = s.queue[cursor[k]]
-        p = fastest_pool(s, held.late, k, False, nowhere)
-        _too_late(s, held, row, now, shut)
-        early = fastest_pool(s, room, k, False, shut)
-        outlasts = p >= 0 and (early < 0 or _rate(s, k, p) >= _rate(s, k, early))
-        if outlasts or early >= 0:
-            _place(s, room, held.late, plan, row, p if outlasts else early, outlasts)
-        elif _may_reserve(s, held, k):
-            _reserve(s, room, held, plan, row, now)
-        if outlasts or early >= 0 or fastest_pool(s, room, k, False, nowhere) >= 0:
+        if serve(s, held, plan, s.queue[cursor[kinds[0]]], now):
             size = next_oldest(s, keys, kinds, size, cursor)
         else:
             size = drop_top(keys, kinds, size)
