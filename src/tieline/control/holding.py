@@ -1,5 +1,6 @@
 """Who holds which accelerators, as kernels: apply a plan after checking it, release a job."""
 
+from tieline.control.accounts import settle
 from tieline.control.waiting import remove
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
@@ -139,4 +140,6 @@ def apply_plan(s: Snapshot, plan: Plan, now: float, by_work: bool) -> int:
         plan.placements[accepted] = placement
         accepted += 1
     plan.size[0] = accepted
+    if len(s.kinds) > 0 and s.kinds[0].accounted:
+        settle(s, now)
     return accepted

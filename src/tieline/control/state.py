@@ -6,7 +6,7 @@ own methods; all are deterministic, so the same calls in the same order give the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,8 +87,8 @@ class State:
             self.kinds.append(self.kinds[kind])
             self._room_for_kinds(len(self.kinds))
             s = self.snapshot
-            for field in ("count", "tenant", "home", "weight"):
-                s.kinds[row][field] = s.kinds[kind][field]
+            s.kinds[row] = s.kinds[kind]
+            s.kinds[row]["active"] = s.kinds[row]["level"] = 0
             s.rate[row], s.barred[row] = s.rate[kind], s.barred[kind]
             s.stage[row] = s.stage[kind] + restart_s
             s.stage[row, market] = s.stage[kind, market]
@@ -137,7 +137,7 @@ class State:
         new = jobs[first:after]
         new["kind"], new["work"], new["submitted"] = kinds, work, submitted
         new["pool"] = new["block"] = new["running"] = -1
-        new["ends"], new["waiting"] = 0.0, False
+        new["ends"], new["waiting"], new["due"] = 0.0, False, nan
         self.n_jobs = after
         return first
 
@@ -204,6 +204,11 @@ class State:
         record["weight"] = 2.0**kind.priority
         s.rate[row], s.barred[row], s.stage[row] = self._terms.of(kind, tenant)
         s.nearest[row] = np.argsort(s.stage[row], kind="stable")
+        record["accounted"], record["share"] = self.policy.accounts, tenant.share
+        rate = s.rate[row, s.pools["market"]]
+        used = s.pools["capacity"] * ((rate > 0) & (s.pools["capacity"] >= kind.count))
+        record["best"] = rate.max(where=used > 0, initial=0.0)
+        record["mean"] = rate @ used / max(1, used.sum())
         self._without_slack(row)
 
     def _without_slack(self, row: int) -> None:

@@ -27,6 +27,7 @@ JOB: Final = np.dtype(
         ("block", np.int32),  # first block it holds; -1 when none
         ("running", np.int32),  # place in `running`; -1 when it holds nothing
         ("waiting", np.bool_),  # whether it is in the queue
+        ("due", np.float64),  # reading of its kind's `clock` at its end under an equal split
     ],
     align=True,
 )
@@ -41,6 +42,17 @@ KIND: Final = np.dtype(
         ("end", np.int64),
         ("region_first", np.int64),  # ... inside its region queue[region_first:region_last]
         ("region_last", np.int64),
+        # Accounts, up to time `since`; kept only for a policy that asks for them.
+        ("accounted", np.bool_),
+        ("active", np.int32),  # jobs that waited or ran then
+        ("share", np.float64),  # of the tenant, > 0
+        ("best", np.float64),  # highest rate on any pool; 0 when it runs nowhere
+        ("mean", np.float64),  # rate of an equal part of every pool that can run it
+        ("since", np.float64),  # [s]
+        ("served", np.float64),  # the tenant's accelerator-seconds, at rates relative to `best`
+        ("level", np.float64),  # accelerators the kind holds since then, likewise
+        ("clock", np.float64),  # work that an equal split would have done on a job [s at rate 1]
+        ("pace", np.float64),  # of the clock, since then
     ],
     align=True,
 )

@@ -46,3 +46,5 @@ class Policy:
     """(snapshot, empty plan, now [s]) -> decision. Pure apart from filling the plan."""
     home_only: bool = False
     """Whether tenants use only their home site."""
+    accounts: bool = False
+    """Whether it needs accounts of service received and due (`tieline.scheduling.accounts`)."""

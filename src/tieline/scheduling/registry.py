@@ -5,14 +5,16 @@ from typing import Final
 
 from tieline.model.errors import InputError
 from tieline.scheduling.policies.backfill import BACKFILL
+from tieline.scheduling.policies.fair import FAIR
 from tieline.scheduling.policies.fifo import FIFO
+from tieline.scheduling.policies.finish_time import FINISH_TIME
 from tieline.scheduling.policies.isolated import ISOLATED
 from tieline.scheduling.policies.price import PRICE
 from tieline.scheduling.policies.shortest import SHORTEST
 from tieline.scheduling.policy import Policy
 
 POLICIES: Final[Mapping[str, Policy]] = {
-    policy.name: policy for policy in (ISOLATED, FIFO, BACKFILL, SHORTEST, PRICE)
+    policy.name: policy for policy in (ISOLATED, FIFO, BACKFILL, FAIR, FINISH_TIME, SHORTEST, PRICE)
 }
 
 #: The policy of a network that names none.
