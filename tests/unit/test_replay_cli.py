@@ -113,7 +113,7 @@ def test_the_same_input_gives_the_same_bytes(files: tuple[str, str], tmp_path: P
             [
                 *(sys.executable, "-c", "from tieline.cli.main import main; main()"),
                 *("replay", *files, "--json", "--seed", "7"),
-                *("--scale", "1,0.5", "--out", str(folder)),
+                *("--policy", "isolated,price", "--scale", "1,0.5", "--out", str(folder)),
             ],
             capture_output=True,
             text=True,
