@@ -220,6 +220,8 @@ def failed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     ("args", "words"),
     [
         (["--policy", "fast"], "unknown policy 'fast'; known: isolated, fifo"),
+        (["--policy", ","], "--policy: names none of isolated, fifo"),
+        (["--scale", ","], "--scale: names no factor"),
         (["--scale", "0"], "--scale: found '0', allowed is a number above 0"),
         (["--scale", "1,nan"], "--scale: found 'nan', allowed is a number above 0"),
         (["--equal-service", "--policy", "isolated"], "name a policy besides isolated"),
