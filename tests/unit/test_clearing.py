@@ -214,7 +214,9 @@ def test_a_price_is_what_the_best_of_those_who_wait_would_pay(case: Case) -> Non
             worth = [0.0]
             for row in waiting:
                 k, m = int(s.jobs[row]["kind"]), int(pool["market"])
-                if s.rate[k, m] > 0 and within(left, k, p):
+                largest = s.pools["capacity"][s.pools["market"] == m].max()
+                fits = s.kinds[k]["count"] <= largest
+                if s.rate[k, m] > 0 and fits and within(left, k, p):
                     run = max(1.0, s.stage[k, m] + s.jobs[row]["work"] / s.rate[k, m])
                     worth.append(s.kinds[k]["weight"] / run / s.kinds[k]["count"])
             assert decision.prices[p] == pytest.approx(max(worth), rel=1e-12)
