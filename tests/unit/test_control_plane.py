@@ -21,7 +21,7 @@ def bench() -> Iterator[Bench]:
     store = open_store("sqlite://")
     bench = Bench(store, network())
     yield bench
-    bench.loop.stop()
+    bench.loop.close()
     store.close()
 
 
@@ -39,7 +39,7 @@ def test_names_that_do_not_exist_are_refused_with_their_fields(bench: Bench) -> 
 
 def test_any_tenant_may_submit_where_the_network_lists_none(bench: Bench) -> None:
     """Tenants are checked against the network file only when it lists tenants."""
-    bench.loop.stop()
+    bench.loop.close()
     bench.restart(replace(network(), tenants=()))
     (one,) = bench.running(replace(job(), tenant="anybody"))
     assert bench.status(one) is Status.RUNNING

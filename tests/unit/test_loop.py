@@ -24,7 +24,7 @@ def bench() -> Iterator[Bench]:
     yield bench
     for site in bench.sites.values():
         site.answers.set()
-    bench.loop.stop()
+    bench.loop.close()
     store.close()
 
 
@@ -219,7 +219,7 @@ def test_after_a_crash_running_jobs_still_hold_their_accelerators(bench: Bench) 
     first, second = bench.running(job(3), job(4, "cann"))
     (waits,) = bench.submit(job(2))
     bench.tick()
-    bench.loop.stop()
+    bench.loop.close()
     bench.restart(network())
     bench.tick(5)
     assert (bench.free(EAST), bench.free(WEST)) == (1, 0)
@@ -234,7 +234,7 @@ def test_after_a_crash_an_unfinished_cancellation_goes_on(bench: Bench) -> None:
     """A cancel request that was stored and not yet acted on is acted on by the next loop."""
     (one,) = bench.running(job())
     bench.plane.cancel(one)
-    bench.loop.stop()
+    bench.loop.close()
     bench.restart(network())
     bench.tick(2)
     assert bench.east.told_to_end == [f"{one}.1"]
@@ -245,7 +245,7 @@ def test_after_a_crash_an_unfinished_cancellation_goes_on(bench: Bench) -> None:
 def test_a_pool_that_shrank_below_what_is_held_takes_no_new_work(bench: Bench) -> None:
     """More may be held than the network file now says there is: nothing more is placed there."""
     jobs = bench.running(job(2), job(1), job(1))
-    bench.loop.stop()
+    bench.loop.close()
     bench.restart(network(east=2))
     (waits,) = bench.submit(job())
     bench.tick(3)
@@ -274,7 +274,7 @@ def test_a_job_that_names_what_the_network_lost_is_set_aside(bench: Bench) -> No
 def test_a_job_at_a_site_that_the_network_lost_is_unknown(bench: Bench) -> None:
     """A running job whose pool is gone from the file keeps its record and is not run again."""
     (one,) = bench.running(job(1, "cann"))
-    bench.loop.stop()
+    bench.loop.close()
     bench.sites = {"east-1": bench.east}
     bench.restart(replace(network(), sites=network().sites[:1]))
     bench.tick(3)
