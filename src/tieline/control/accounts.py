@@ -4,8 +4,6 @@ Only `apply_plan` writes them, after everything else: what holds from then on is
 to the next cycle, so no release or start needs a clock of its own.
 """
 
-import numpy as np
-
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.accounts import clock, equal_split, holds, served_by_tenant
 from tieline.scheduling.compiled import compiled
@@ -42,5 +40,5 @@ def settle(s: Snapshot, now: float) -> None:
 @compiled
 def _promise(s: Snapshot, row: int) -> None:
     """Take down when an equal split would end a job that was not here before."""
-    if np.isnan(s.jobs[row].due):
+    if s.jobs[row].due < 0.0:
         s.jobs[row].due = s.kinds[s.jobs[row].kind].clock + s.jobs[row].work

@@ -27,7 +27,8 @@ JOB: Final = np.dtype(
         ("block", np.int32),  # first block it holds; -1 when none
         ("running", np.int32),  # place in `running`; -1 when it holds nothing
         ("waiting", np.bool_),  # whether it is in the queue
-        ("due", np.float64),  # reading of its kind's `clock` at its end under an equal split
+        # Reading of its kind's `clock` at its end under an equal split; -1 without accounts.
+        ("due", np.float64),
     ],
     align=True,
 )

@@ -83,7 +83,7 @@ def split_end(s: Snapshot, row: int, now: float) -> float:
     k = s.jobs[row].kind
     if s.kinds[k].pace <= 0.0:  # not yet accounted for
         return np.inf
-    if np.isnan(s.jobs[row].due):
+    if s.jobs[row].due < 0.0:
         return now + s.jobs[row].work / s.kinds[k].pace
     return now + (s.jobs[row].due - clock(s, k, now)) / s.kinds[k].pace
 

@@ -14,7 +14,8 @@ from tieline.scheduling.policies.shortest import SHORTEST
 from tieline.scheduling.policy import Policy
 
 POLICIES: Final[Mapping[str, Policy]] = {
-    policy.name: policy for policy in (ISOLATED, FIFO, BACKFILL, FAIR, FINISH_TIME, SHORTEST, PRICE)
+    policy.name: policy
+    for policy in (ISOLATED, FIFO, BACKFILL, FAIR, FINISH_TIME, SHORTEST, PRICE)
 }
 
 #: The policy of a network that names none.
