@@ -191,7 +191,7 @@ def test_every_policy_is_explained() -> None:
     """The page on scheduling has a row for every policy and names the default one."""
     page = ROOT / "docs" / "explanation" / "scheduling.md"
     assert table_keys(page, "policy") == list(POLICIES)
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", text(page), re.MULTILINE)
+    rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \| (.*) \|$", text(page), re.MULTILINE)
     orders = {policy: order for policy, order, _ in rows if policy in POLICIES}
     assert orders == {policy.name: policy.order for policy in POLICIES.values()}
     assert [policy for policy, _, rule in rows if rule.endswith("the default")] == [DEFAULT_POLICY]
