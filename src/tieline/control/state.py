@@ -92,7 +92,7 @@ class State:
             s.rate[row], s.barred[row] = s.rate[kind], s.barred[kind]
             s.stage[row] = s.stage[kind] + restart_s
             s.stage[row, market] = s.stage[kind, market]
-            s.nearest[row] = np.argsort(s.stage[row], kind="stable")
+            s.pace[row] = s.pace[kind]
             self._without_slack(row)
         return row
 
@@ -202,8 +202,8 @@ class State:
         record["count"], record["tenant"] = kind.count, tenant_row
         record["home"] = self._site_row.get(tenant.home or "", -1)
         record["weight"] = 2.0**kind.priority
-        s.rate[row], s.barred[row], s.stage[row] = self._terms.of(kind, tenant)
-        s.nearest[row] = np.argsort(s.stage[row], kind="stable")
+        terms = self._terms.of(kind, tenant)
+        s.rate[row], s.barred[row], s.stage[row], s.pace[row] = terms
         self._without_slack(row)
 
     def _without_slack(self, row: int) -> None:
@@ -221,7 +221,7 @@ class State:
             kinds=np.concatenate([s.kinds, np.zeros(more, KIND)]),
             **{
                 name: np.pad(getattr(s, name), ((0, more), (0, 0)))
-                for name in ("rate", "barred", "stage", "nearest")
+                for name in ("rate", "barred", "stage", "pace")
             },
         )
 

@@ -87,9 +87,9 @@ class Snapshot(NamedTuple):
     barred: NDArray[np.uint16]
     """Axes K, M: bits of `Reason` that the filters found."""
     stage: NDArray[np.float64]
-    """Axes K, M: time before the work begins there [s], >= 0: staging, restart."""
-    nearest: NDArray[np.int32]
-    """Axes K, M: markets by rising `stage`."""
+    """Axes K, M: time before the work begins there [s], >= 0: staging, restart; inf = never."""
+    pace: NDArray[np.float64]
+    """Axes K, M: 1 / rate [s per unit of work]; inf = never."""
     markets: NDArray[np.void]
     """Axis M, dtype `MARKET`."""
     market_pools: NDArray[np.int32]

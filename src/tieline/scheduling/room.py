@@ -130,11 +130,16 @@ def take(s: Snapshot, room: Room, plan: Plan, row: int, p: int) -> None:
     plan.placements[i].first = first
     plan.placements[i].last = seat(room.node_free, s.pools[p], n, plan.seats, first)
     plan.size[0] = i + 1
+    # The maxima change only when what was taken from held them.
+    was_most = room.free[p] == room.most[s.pools[p].market]
     room.free[p] -= n
-    room.largest[p] = largest_free(room.node_free, s.pools[p].first, s.pools[p].last)
+    one = plan.seats[first]
+    if n > s.pools[p].size or room.node_free[one.node] + n == room.largest[p]:
+        room.largest[p] = largest_free(room.node_free, s.pools[p].first, s.pools[p].last)
     room.used[t, s.pools[p].accelerator] += n
     room.used[t, s.limit.shape[1] - 1] += n
-    update_most(s, room, s.pools[p].market)
+    if was_most:
+        update_most(s, room, s.pools[p].market)
 
 
 @compiled
