@@ -199,7 +199,7 @@ def town(
     town = Town(tmp_path, Life(tmp_path), Life(tmp_path))
     try:
         town.life.begin()
-        for _ in range(3):  # on a new machine the first life compiles the kernels
+        for _ in range(6):  # on a new machine the first life compiles the kernels
             with suppress(AssertionError):
                 eventually(town.life.at_work)
         yield town

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import pytest
 
+from tieline.control.cycle import Observations, run_cycle
 from tieline.control.lifecycle import Status
 from tieline.control.ports import JobRecord
 from tieline.control.state import State
@@ -32,6 +33,8 @@ ROOT: Final = Path(__file__).parents[2]
 OFFER: Final = Offer(read_network(ROOT / "examples/networks/demo.yaml"))
 STACKS: Final = ("cuda", "cann", "neuware")
 JOBS: Final = 60
+
+pytestmark = pytest.mark.timeout(300)  # on a new machine the kernels are compiled first
 
 Eventually = Callable[[Callable[[], object]], None]
 
@@ -73,7 +76,7 @@ def some_job(rng: random.Random) -> JobSpec:
 
 def use(plane: ControlPlane, seed: int, eventually: Eventually) -> None:
     """Submit jobs in bursts, cancel some of them, and wait for the end of all."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
     eventually(lambda: plane.health().ok)
     long = replace(some_job(rng), commands=dict.fromkeys(STACKS, "sleep 600"), sensitivity="open")
     never = replace(some_job(rng), count=16, commands={"neuware": "true"})
@@ -116,6 +119,7 @@ def live(
 ) -> Iterator[Live]:
     """Give a live run; afterwards nothing of it is left running."""
     folder = tmp_path_factory.mktemp("live")
+    run_cycle(new_state(policy), Observations(), 0.0)  # compiles what is not compiled yet
     recorder = Recorder()
     settings = LoopSettings(busy_s=0.05)
     with running(

@@ -12,8 +12,8 @@ from tieline.scheduling.policy import Decision, Policy
 from tieline.scheduling.room import Plan
 from twins.packing import can_sit
 
-#: Called after each decision: (snapshot it was made on, decision, what it leaves free).
-Watcher = Callable[[Snapshot, Decision, "Left"], None]
+#: Called after each decision: (snapshot it was made on, now, decision, what it leaves free).
+Watcher = Callable[[Snapshot, float, Decision, "Left"], None]
 
 
 class Left:
@@ -115,7 +115,7 @@ def guarded(policy: Policy, also: Watcher | None = None) -> Policy:
             could = Left(s, policy)
             assert not any(could.could_start(row) for row in waiting), "stands still"
         if also is not None:
-            also(s, decision, left)
+            also(s, now, decision, left)
         return decision
 
     return replace(policy, decide=decide)

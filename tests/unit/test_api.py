@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -70,18 +71,27 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
             plane.cancel(one.id)
 
 
-@pytest.fixture(scope="module")
-def url(plane: ControlPlane) -> Iterator[str]:
-    """Give the address of a server for it."""
-    door = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(plane), log_config=None, lifespan="off")
+@contextmanager
+def serving(plane: ControlPlane, port: int = 0) -> Iterator[int]:
+    """Serve a control plane until the block ends; give the port."""
+    door = socket.create_server(("127.0.0.1", port))
+    config = uvicorn.Config(
+        create_app(plane), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([door],))
     thread.start()
-    yield f"http://127.0.0.1:{door.getsockname()[1]}"
+    yield door.getsockname()[1]
     server.should_exit = True
     thread.join()
     door.close()
+
+
+@pytest.fixture(scope="module")
+def url(plane: ControlPlane) -> Iterator[str]:
+    """Give the address of a server for it."""
+    with serving(plane) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -467,6 +477,25 @@ def test_no_answer_is_one_clear_error() -> None:
         pytest.raises(NoControlPlane, match=f"{port}: start one with `tieline up"),
     ):
         client.jobs()
+
+
+def test_waiting_bears_a_restart(plane: ControlPlane) -> None:
+    """Who waits for a job goes on waiting while the control plane is away for a moment."""
+    with ExitStack() as stack:
+        with serving(plane) as port:
+            client = stack.enter_context(Client(f"http://127.0.0.1:{port}"))
+            sent = client.submit([spec("sleep 1")])
+        with pytest.raises(NoControlPlane):
+            client.job(sent[0].id)
+        looks: list[int] = []
+        back = threading.Timer(
+            0.5, lambda: looks.append(stack.enter_context(serving(plane, port)))
+        )
+        back.start()
+        (done,) = client.wait(sent)
+        back.join()
+        assert looks == [port]
+    assert done.status is Status.SUCCEEDED
 
 
 def test_a_stranger_is_told_from_a_control_plane() -> None:

@@ -113,7 +113,7 @@ def test_the_same_input_gives_the_same_bytes(files: tuple[str, str], tmp_path: P
             [
                 *(sys.executable, "-c", "from tieline.cli.main import main; main()"),
                 *("replay", *files, "--json", "--seed", "7"),
-                *("--scale", "1,0.5", "--out", str(folder)),
+                *("--policy", "isolated,price", "--scale", "1,0.5", "--out", str(folder)),
             ],
             capture_output=True,
             text=True,
@@ -220,6 +220,8 @@ def failed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     ("args", "words"),
     [
         (["--policy", "fast"], "unknown policy 'fast'; known: isolated, fifo"),
+        (["--policy", ","], "--policy: names none of isolated, fifo"),
+        (["--scale", ","], "--scale: names no factor"),
         (["--scale", "0"], "--scale: found '0', allowed is a number above 0"),
         (["--scale", "1,nan"], "--scale: found 'nan', allowed is a number above 0"),
         (["--equal-service", "--policy", "isolated"], "name a policy besides isolated"),

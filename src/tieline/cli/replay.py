@@ -105,6 +105,8 @@ def replay(  # noqa: PLR0913 - one argument per option
     its home site alone.
     """
     chosen = [policy_named(name) for name in _listed(policies)]
+    if not chosen:
+        raise InputError(f"--policy: names none of {', '.join(POLICIES)}")
     factors = _factors(scales)
     joined = [policy for policy in chosen if not policy.home_only]
     if equal:

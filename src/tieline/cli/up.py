@@ -76,22 +76,26 @@ def up(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s level=%(levelname)s %(message)s",
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     network = read_network(network_file)
     home = directory or state_home() / "networks" / quote(network.name, safe="")
-    with (
-        _listening(listen) as door,
-        running(network, Placement(home, store_url), policy=policy) as plane,
-    ):
-        url = _url(door)
+    with _listening(listen) as door:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+        run_on = _run(network, Placement(home, store_url), policy, door)
+    jobs = "1 job runs" if run_on == 1 else f"{run_on:,} jobs run"
+    click.echo(f"stopped; {jobs} on, the next `tieline up` goes on from here")
+
+
+def _run(network: Network, place: Placement, policy: str, door: socket.socket) -> int:
+    """Serve until a signal asks for the end; give the number of jobs that run on."""
+    url = _url(door)
+    with running(network, place, policy=policy) as plane:
         leave_note(url)
         try:
             click.echo(_greeting(network, policy, url))
             _serve(plane, door)
-            run_on = len(plane.jobs(status=_AT_A_SITE, limit=network.capacity))
+            return len(plane.jobs(status=_AT_A_SITE, limit=network.capacity))
         finally:
             take_note_away(url)
-    click.echo(_farewell(run_on))
 
 
 def _greeting(network: Network, policy: str, url: str) -> str:
@@ -99,11 +103,6 @@ def _greeting(network: Network, policy: str, url: str) -> str:
         f"{network.name} is up at {url}: {len(network.sites)} sites, {network.capacity:,} "
         f"accelerators, policy {policy}; Ctrl-C stops it, jobs run on"
     )
-
-
-def _farewell(run_on: int) -> str:
-    jobs = "1 job runs" if run_on == 1 else f"{run_on:,} jobs run"
-    return f"stopped; {jobs} on, the next `tieline up` goes on from here"
 
 
 def _listening(listen: str) -> socket.socket:

@@ -65,6 +65,8 @@ class Event(IntEnum):
     """The rules allow another attempt."""
     ABANDONED = 10
     """They do not: it may have run in part, and a second run could do harm."""
+    ACCEPTED = 11
+    """The site, silent before, knows the order and has not started it."""
 
 
 _S, _E = Status, Event
@@ -95,6 +97,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.CANCELLING, _E.REFUSED): _S.CANCELLED,
     (_S.CANCELLING, _E.SILENCE): _S.CANCELLING,
     (_S.CANCELLING, _E.FENCED): _S.CANCELLED,
+    (_S.UNKNOWN, _E.ACCEPTED): _S.SUBMITTED,
     (_S.UNKNOWN, _E.STARTED): _S.RUNNING,
     (_S.UNKNOWN, _E.SUCCEEDED): _S.SUCCEEDED,
     (_S.UNKNOWN, _E.FAILED): _S.FAILED,

@@ -15,6 +15,7 @@ MAX_ATTEMPTS: Final = 5
 
 #: What each phase of a run means for its job.
 _EVENTS: Final = {
+    RunPhase.ACCEPTED: Event.ACCEPTED,
     RunPhase.RUNNING: Event.STARTED,
     RunPhase.SUCCEEDED: Event.SUCCEEDED,
     RunPhase.FAILED: Event.FAILED,
@@ -51,8 +52,8 @@ def reconcile(
 
 
 def _reported(record: JobRecord, report: RunReport, now: float) -> Change | None:
-    event = _EVENTS.get(report.phase)
-    if event is None or TRANSITIONS.get((record.status, event)) in (None, record.status):
+    event = _EVENTS[report.phase]
+    if TRANSITIONS.get((record.status, event)) in (None, record.status):
         return None
     return Change(
         job_id=record.id,

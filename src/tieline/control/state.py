@@ -7,6 +7,7 @@ own methods; all are deterministic, so the same calls in the same order give the
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from tieline.model.snapshot import JOB, KIND
 from tieline.rules.quota import quota, total_quota
 from tieline.scheduling.policy import Policy
 from tieline.scheduling.room import new_plan
+
+#: The largest gang that an array of counts can hold; far above any network.
+_LARGEST_GANG: Final = 2**31 - 1
 
 
 class State:
@@ -66,13 +70,16 @@ class State:
         return self.policy.order == "work"
 
     def intern(self, kind: JobKind) -> int:
-        """Give the kind's row, working out where it may run when it is new."""
+        """Give the kind's row, working out where it may run when it is new.
+
+        Raises
+        ------
+        InputError
+            A gang smaller than 1 or too large to count, a dataset the network does not
+            have, or a rate that is negative or not finite. The kind was not taken in.
+        """
         row = self._kind_row.get(kind)
-        if row is None:
-            row = self._kind_row[kind] = len(self.kinds)
-            self.kinds.append(kind)
-            self._append_kind(kind)
-        return row
+        return self._append_kind(kind) if row is None else row
 
     def warm(self, kind: int, market: int, restart_s: float) -> int:
         """Give the row of the kind for jobs that are loaded in a market, once begun elsewhere.
@@ -193,18 +200,26 @@ class State:
         queue = lay_queue(s.jobs, s.kinds, waiting, by_work=self.by_work)
         self.snapshot = s._replace(queue=queue)
 
-    def _append_kind(self, kind: JobKind) -> None:
-        self._room_for_kinds(len(self.kinds))
+    def _append_kind(self, kind: JobKind) -> int:
+        if not 1 <= kind.count <= _LARGEST_GANG:
+            raise InputError(
+                f"a job of tenant {kind.tenant} asks for {kind.count} accelerators; allowed: "
+                f"1 to {_LARGEST_GANG}"
+            )
         tenant_row = self._tenant(kind.tenant)
         tenant = self._tenants[kind.tenant]
-        s, row = self.snapshot, len(self.kinds) - 1
+        terms = self._terms.of(kind, tenant)
+        row = self._kind_row[kind] = len(self.kinds)
+        self.kinds.append(kind)
+        self._room_for_kinds(len(self.kinds))
+        s = self.snapshot
         record = s.kinds[row]
         record["count"], record["tenant"] = kind.count, tenant_row
         record["home"] = self._site_row.get(tenant.home or "", -1)
         record["weight"] = 2.0**kind.priority
-        terms = self._terms.of(kind, tenant)
         s.rate[row], s.barred[row], s.stage[row], s.pace[row] = terms
         self._without_slack(row)
+        return row
 
     def _without_slack(self, row: int) -> None:
         """Let a new kind have no place in the queue yet: its first job has it laid anew."""

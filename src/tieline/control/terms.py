@@ -1,12 +1,14 @@
 """On what terms each market takes a kind of job: speed, reasons against, time before the start."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tieline.model.accelerator import Accelerator
+from tieline.model.errors import InputError
 from tieline.model.job import JobKind
 from tieline.model.network import Network, Tenant
 from tieline.model.rates import RateBook
@@ -65,7 +67,20 @@ class Terms:
         }
 
     def of(self, kind: JobKind, tenant: Tenant) -> Row:
-        """Give the terms of the kind in every market."""
+        """Give the terms of the kind in every market.
+
+        Raises
+        ------
+        InputError
+            The kind uses a dataset that the network does not have, or a rate is negative or
+            not finite.
+        """
+        unknown = [name for name in kind.datasets if name not in self._datasets]
+        if unknown:
+            raise InputError(
+                f"a job of tenant {kind.tenant} uses dataset {unknown[0]}, which the network "
+                "does not have; name one of its datasets, or add it to the network"
+            )
         datasets = [self._datasets[name] for name in kind.datasets]
         staging = np.zeros(len(self._regions))
         for dataset in datasets:
@@ -74,6 +89,11 @@ class Terms:
         for pool in self._nature_pool:
             accelerator = self._accelerators[pool.accelerator]
             rates.append(self._rates.rate(kind.workload, pool.accelerator, kind.count).value)
+            if not 0 <= rates[-1] < inf:
+                raise InputError(
+                    f"the rate of {kind.workload} on {pool.accelerator} is {rates[-1]}; "
+                    "allowed: a finite number, 0 or more"
+                )
             chip.append(int(chip_bars(kind, pool, accelerator, tenant, datasets, rates[-1])))
         place = [
             int(place_bars(kind, region, datasets, float(time_s)))

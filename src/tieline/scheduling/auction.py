@@ -33,8 +33,9 @@ _MOST_BIDS: Final = 64
 def candidates(s: Snapshot, room: Room, free: Array) -> Array:
     """Give the places in the queue of all jobs that may be planned now, by kind.
 
-    Of each kind only as many as the free accelerators could hold: jobs of a kind differ in
-    work alone, so there is a best assignment in which the first ones are planned.
+    Of each kind only as many as the free accelerators could hold, a last one in part: jobs
+    of a kind differ in work alone, so there is a best assignment, whole or fractional, in
+    which the first ones are planned.
     """
     most = np.zeros(len(s.kinds), np.int64)
     for k in range(len(s.kinds)):
@@ -42,7 +43,7 @@ def candidates(s: Snapshot, room: Room, free: Array) -> Array:
         if s.kinds[k].start < s.kinds[k].end:
             for m in range(len(s.markets)):
                 if s.rate[k, m] > 0.0 and room.most[m] >= n:
-                    most[k] += free[m] // n
+                    most[k] += (free[m] + n - 1) // n
             most[k] = min(most[k], s.kinds[k].end - s.kinds[k].start)
     places = np.empty(most.sum(), np.int64)
     at = 0

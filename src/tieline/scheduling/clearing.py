@@ -217,11 +217,16 @@ def waiting_prices(s: Snapshot, room: Room, cursor: Array, prices: Array) -> Non
         Shape (P,) [finished jobs per accelerator-second]: written.
     """
     by_market = np.zeros(len(s.markets), np.float64)
+    capacity = np.zeros(len(s.markets), np.int64)
+    for p in range(len(s.pools)):
+        capacity[s.pools[p].market] = max(capacity[s.pools[p].market], s.pools[p].capacity)
     for k in range(len(s.kinds)):
         if cursor[k] >= s.kinds[k].end:
             continue
         row, n = s.queue[cursor[k]], s.kinds[k].count
         for m in range(len(s.markets)):
+            if n > capacity[m]:
+                continue  # it can never run there, so it bids for nothing
             if s.rate[k, m] > 0.0 and quota_left(s, room.used, k, s.markets[m].accelerator):
                 by_market[m] = max(by_market[m], value(s, row, k, m) / n)
     for p in range(len(s.pools)):

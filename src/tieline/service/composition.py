@@ -211,3 +211,4 @@ def _in_a_thread(loop: Loop) -> Iterator[None]:
     finally:
         loop.stop()
         thread.join(_STOP_S)
+        loop.close()

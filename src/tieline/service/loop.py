@@ -121,9 +121,12 @@ class Loop:
         self._wanted.set()
 
     def stop(self) -> None:
-        """Let `run` end after the present tick; what sites were told is still carried out."""
+        """Let `run` end after the present tick."""
         self._stopping.set()
         self.wake()
+
+    def close(self) -> None:
+        """Let the sites' threads end, after `run` has; a site that hangs is not waited for."""
         for link in self._links:
             link.close()
 
@@ -181,10 +184,11 @@ class Loop:
     def _cancel(self, job_ids: Iterable[str], now: float) -> None:
         """Record the end of jobs that wait; those at a site are `CANCELLING` from here on."""
         records = filter(None, map(self._roster.record, dict.fromkeys(job_ids)))
+        early = "cancelled before it started"
         self._write(
-            Change(record.id, record.version, Event.CANCEL, now)
-            for record in records
-            if record.status is not Status.CANCELLING
+            Change(r.id, r.version, Event.CANCEL, now, detail=early if r.attempt == 0 else "")
+            for r in records
+            if r.status is not Status.CANCELLING
         )
 
     def _look(self, now: float) -> None:

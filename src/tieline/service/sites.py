@@ -74,7 +74,8 @@ class SiteLink:
         self._question: Future[Mapping[str, RunReport]] | None = None
         self._errands: deque[Future[Told]] = deque()
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        threading.Thread(target=self._work, name=f"site {site_id}", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name=f"site {site_id}", daemon=True)
+        self._thread.start()
 
     @property
     def complaint(self) -> str:
@@ -128,8 +129,10 @@ class SiteLink:
             self._errands.append(self._call(partial(self._tell, end, run, forget)))
 
     def close(self) -> None:
-        """Let the thread end once it has done what it was asked."""
+        """Let the thread end once it has done what it was asked; wait for that a moment."""
         self._calls.put(None)
+        if not self.problem:
+            self._thread.join(self._patience.telling_s)
 
     def _tell(self, end: Sequence[str], run: Sequence[RunOrder], forget: Sequence[str]) -> Told:
         told = Told()
