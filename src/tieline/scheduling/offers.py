@@ -21,14 +21,21 @@ _LEAST_WORK_S: Final = 1e-9
 
 @compiled
 def value(s: Snapshot, row: int, k: int, m: int) -> float:
-    """Give the value of starting the job in the market now [finished jobs per second]; 0 if barred."""
+    """Give the value of a start in the market now [finished jobs per second]; 0 if barred."""
     work = max(_LEAST_WORK_S, s.jobs[row].work)
     return s.kinds[k].weight / max(_SHORTEST_S, s.stage[k, m] + work * s.pace[k, m])
 
 
 @compiled
-def _weigh(
-    weight: float, work: float, n: int, stage: Array, pace: Array, prices: Array, most: Array, out: Array
+def _weigh(  # noqa: PLR0913, PLR0917 - plain arrays, so that it becomes vector code
+    weight: float,
+    work: float,
+    n: int,
+    stage: Array,
+    pace: Array,
+    prices: Array,
+    most: Array,
+    out: Array,
 ) -> None:
     """Write value minus price in every market; below 0 where the gang finds no room.
 
@@ -81,7 +88,11 @@ def best_offer(
     best, market = -np.inf, -1
     for m in range(len(scratch)):
         open_to_it = room.most[m] >= n and s.rate[k, m] > 0.0
-        if open_to_it and scratch[m] > best and quota_left(s, room.used, k, s.markets[m].accelerator):
+        if (
+            open_to_it
+            and scratch[m] > best
+            and quota_left(s, room.used, k, s.markets[m].accelerator)
+        ):
             best, market = scratch[m], m
     return best / n, market
 
@@ -93,7 +104,7 @@ def tightest_pool(s: Snapshot, room: Room, k: int, m: int) -> int:
     for i in range(s.markets[m].first, s.markets[m].last):
         p = s.market_pools[i]
         # `has_room` written out: a call hands over the whole snapshot, 30 times a job's cost.
-        if room.free[p] >= n and (n > s.pools[p].size or room.largest[p] >= n):
-            if best < 0 or room.free[p] < room.free[best]:
-                best = p
+        roomy = room.free[p] >= n and (n > s.pools[p].size or room.largest[p] >= n)
+        if roomy and (best < 0 or room.free[p] < room.free[best]):
+            best = p
     return best
