@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.model.snapshot import POOL
 from tieline.scheduling.room import SEAT
 from tieline.scheduling.seats import best_node, largest_free, seat
 from twins.packing import can_sit, seats
@@ -17,10 +16,8 @@ BEFORE, BEHIND = 2, 1
 def packed(free: list[int], size: int, count: int) -> tuple[dict[int, int], list[int]]:
     """Seat a gang with the kernel; give the seats by node and what is free then."""
     nodes = np.array([9] * BEFORE + free + [9] * BEHIND, np.int32)
-    pool = np.zeros(1, POOL)
-    pool["first"], pool["last"], pool["size"] = BEFORE, BEFORE + len(free), size
     listed = np.zeros(len(free) + 3, SEAT)
-    after = seat(nodes, pool[0], count, listed, 1)
+    after = seat(nodes, BEFORE, BEFORE + len(free), size, count, listed, 1)
     assert nodes[:BEFORE].tolist() + nodes[BEFORE + len(free) :].tolist() == [9, 9, 9]
     given = listed[1:after]
     assert len(set(given["node"].tolist())) == len(given)

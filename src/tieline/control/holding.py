@@ -75,7 +75,7 @@ def restore(s: Snapshot, row: int, p: int, began: float, seats: Array) -> None:
     amount = min(n, s.pools[p].size)
     n_seats = 0
     if largest_free(s.node_free, first, last) >= amount and s.node_free[first:last].sum() >= n:
-        n_seats = seat(s.node_free, s.pools[p], n, seats, 0)
+        n_seats = seat(s.node_free, first, last, s.pools[p].size, n, seats, 0)
         for i in range(n_seats):
             s.node_free[seats[i].node] += seats[i].amount  # `hold` takes them
     else:

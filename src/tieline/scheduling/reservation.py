@@ -15,6 +15,7 @@ from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.in_turn import fastest_pool
 from tieline.scheduling.room import (
+    SEAT,
     Plan,
     Room,
     eligible,
@@ -25,7 +26,7 @@ from tieline.scheduling.room import (
     update_most,
     within_quota,
 )
-from tieline.scheduling.seats import best_node, largest_free
+from tieline.scheduling.seats import largest_free, seat
 
 
 class Reservations(NamedTuple):
@@ -107,18 +108,14 @@ def _earliest(
 
 @compiled
 def _set_aside(free: Array, n: int, size: int, spare: Array) -> None:
-    """Take `n` off `free` as `seat` would; lower `spare` to what the touched nodes have left.
+    """Seat the reserving job in `free`; lower `spare` to what its nodes have left.
 
-    Both are shape (nodes of the pool,); `spare` is what a job that outlasts the reservation
-    may use on each node.
+    Both are shape (nodes of the pool,): what is free when the reservation begins, and what
+    a job that outlasts it may use.
     """
-    while n > 0:
-        node = best_node(free, 0, len(free), min(n, size))
-        if node < 0:
-            node = int(np.argmax(free))
-        taken = min(n, free[node])
-        free[node] -= taken
-        n -= taken
+    seats = np.empty(len(free), SEAT)
+    for i in range(seat(free, 0, len(free), size, n, seats, 0)):
+        node = seats[i].node
         spare[node] = min(spare[node], free[node])
 
 

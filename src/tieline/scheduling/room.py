@@ -121,25 +121,25 @@ def has_room(s: Snapshot, room: Room, k: int, p: int) -> bool:
 @compiled
 def take(s: Snapshot, room: Room, plan: Plan, row: int, p: int) -> None:
     """Plan a placement: seat the job, reduce the room, count it against the tenant."""
-    k = s.jobs[row].kind
+    k, pool = s.jobs[row].kind, s.pools[p]
     n, t = s.kinds[k].count, s.kinds[k].tenant
     i = plan.size[0]
-    first = plan.placements[i - 1].last if i > 0 else 0
+    at = plan.placements[i - 1].last if i > 0 else 0
+    after = seat(room.node_free, pool.first, pool.last, pool.size, n, plan.seats, at)
     plan.placements[i].row = row
     plan.placements[i].pool = p
-    plan.placements[i].first = first
-    plan.placements[i].last = seat(room.node_free, s.pools[p], n, plan.seats, first)
+    plan.placements[i].first = at
+    plan.placements[i].last = after
     plan.size[0] = i + 1
     # The maxima change only when what was taken from held them.
-    was_most = room.free[p] == room.most[s.pools[p].market]
+    was_most = room.free[p] == room.most[pool.market]
     room.free[p] -= n
-    one = plan.seats[first]
-    if n > s.pools[p].size or room.node_free[one.node] + n == room.largest[p]:
-        room.largest[p] = largest_free(room.node_free, s.pools[p].first, s.pools[p].last)
-    room.used[t, s.pools[p].accelerator] += n
+    if n > pool.size or room.node_free[plan.seats[at].node] + n == room.largest[p]:
+        room.largest[p] = largest_free(room.node_free, pool.first, pool.last)
+    room.used[t, pool.accelerator] += n
     room.used[t, s.limit.shape[1] - 1] += n
     if was_most:
-        update_most(s, room, s.pools[p].market)
+        update_most(s, room, pool.market)
 
 
 @compiled

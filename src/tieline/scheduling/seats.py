@@ -31,15 +31,15 @@ def largest_free(node_free: Array, first: int, last: int) -> int:
 
 
 @compiled
-def seat(node_free: Array, pool: Array, n: int, seats: Array, at: int) -> int:
-    """Take `n` accelerators of a pool off `node_free` and list the seats taken.
+def seat(node_free: Array, first: int, last: int, size: int, n: int, seats: Array, at: int) -> int:
+    """Take `n` accelerators off nodes first..last-1 and list the seats taken.
 
     Parameters
     ----------
     node_free
         Shape (N,); written.
-    pool
-        One `POOL` record.
+    size
+        Accelerators per node.
     seats
         Dtype `SEAT`: written from index `at` on.
 
@@ -49,7 +49,6 @@ def seat(node_free: Array, pool: Array, n: int, seats: Array, at: int) -> int:
         The index after the last seat. The caller has made sure that there is room: at
         least `n` free in the pool, and on one node where `n` is at most the node size.
     """
-    first, last, size = pool.first, pool.last, pool.size
     if n <= size:
         node = best_node(node_free, first, last, n)
         node_free[node] -= n
