@@ -94,9 +94,7 @@ def build_state(n_jobs: int, n_sites: int, policy: str, seed: int) -> State:
     kinds = np.array(
         [
             state.intern(
-                JobKind(
-                    "all", Workload(WORKLOAD_CLASSES[c]), int(n), datasets=(f"data-{d}",)
-                )
+                JobKind("all", Workload(WORKLOAD_CLASSES[c]), int(n), datasets=(f"data-{d}",))
             )
             for c, n, d in distinct
         ],

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 readonly venv=.venv
 readonly python="$venv/bin/python"
-readonly warm=src/tieline/scheduling/warm.py
+readonly warm=src/tieline/simulation/warm.py
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$@"; exit 1; }
@@ -105,6 +105,6 @@ fi
 if [ -e "$warm" ] && ! fresh kernels "$kernels_key"; then
     say "compiling the scheduling kernels"
     rm -rf src/tieline/__pycache__/kernels-*
-    "$python" -m tieline.scheduling.warm </dev/null >&2 || fail "the kernels did not compile"
+    "$python" -m tieline.simulation.warm </dev/null >&2 || fail "the kernels did not compile"
     stamp kernels "$kernels_key"
 fi

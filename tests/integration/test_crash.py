@@ -52,6 +52,7 @@ CAPACITY: Final = {
     "west-1/nvidia-h20-96": 4,
     "west-1/huawei-910b2": 4,
 }
+COMPLAINTS: Final = "complaints"
 #: One line at the start, whoever starts it and however often; one at the end.
 COMMAND: Final = """
 echo "$TIELINE_TOKEN" >> "starts/$TIELINE_JOB"
@@ -75,14 +76,16 @@ class Life:
         """Start a process that is ready to begin."""
         command = ["up", "network.yaml", "--dir", "state", "--listen", "127.0.0.1:0"]
         self.url: str | None = None
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", AHEAD, *command],
-            cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        with (folder / COMPLAINTS).open("a") as complaints:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", AHEAD, *command],
+                cwd=folder,
+                env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
 
     def begin(self) -> None:
@@ -221,11 +224,11 @@ def test_nothing_is_lost_or_run_twice_however_often_it_is_killed(
     user.start()
     while town.kills < KILLS:
         if rng.random() < 0.75:  # else it may be killed on its way up
-            eventually(town.life.at_work)
+            wait_for_work(town, eventually)
         time.sleep(rng.uniform(0.0, 1.2))
         town.kill()
     user.join()
-    eventually(town.life.at_work)
+    wait_for_work(town, eventually)
     town.wait_for_all()
     assert town.life.end(signal.SIGTERM) == 0
     assert town.killed_at_work >= KILLS // 3
@@ -240,6 +243,18 @@ def test_nothing_is_lost_or_run_twice_however_often_it_is_killed(
     assert starts == {one.id: [one.token] for one in jobs}
     check_accelerators(town.folder / "spans", {one.id: one for one in jobs})
     check_log(log, jobs)
+    assert (town.folder / COMPLAINTS).read_text() == ""
+
+
+def wait_for_work(town: Town, eventually: Eventually) -> None:
+    """Wait until the present life works; when it does not, say what it said."""
+    try:
+        eventually(town.life.at_work)
+    except AssertionError:
+        said = (town.folder / COMPLAINTS).read_text()
+        pytest.fail(
+            f"{town.life.url=} {town.life.process.poll()=} after {town.kills} kills: {said}"
+        )
 
 
 def check_accelerators(spans: Path, jobs: dict[str, JobRecord]) -> None:

@@ -149,7 +149,7 @@ def test_a_difference_is_seen(live: Live, policy: str) -> None:
     """The comparison above finds a placement that was not decided by this scheduler."""
     at = next(i for i, cycle in enumerate(live.cycles) if len(cycle.actions.rows))
     cycles = list(live.cycles)
-    changed = replace(cycles[at].actions, pools=cycles[at].actions.pools + 1)
+    changed = cycles[at].actions._replace(pools=cycles[at].actions.pools + 1)
     cycles[at] = replace(cycles[at], actions=changed)
     found = list(differences(cycles, new_state(policy)))
     assert len(found) == 1

@@ -130,6 +130,6 @@ def test_a_policy_without_accounts_has_none(case: Case) -> None:
     """Nobody pays for accounts that no policy reads."""
     state = case.state(BACKFILL)
     case.run(BACKFILL, state)
-    for name in ("served", "level", "clock", "pace", "since", "active"):
+    for name in ("served", "level", "clock", "clock_rate", "since", "active"):
         assert not state.snapshot.kinds[name].any()
     assert (state.snapshot.jobs["due"] == -1).all()

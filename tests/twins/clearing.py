@@ -58,12 +58,13 @@ def optimum(s: Snapshot, *, integer: bool) -> float:
     columns = [*range(len(ways))] * 2
     matrix = csr_array(([n for _, n in at], ([i for i, _ in at], columns)))
     limits = [1.0] * len(rows) + [float(s.pools[p]["free"]) for p in pools]
+    scale = max(way.value for way in ways)  # HiGHS has absolute tolerances
     answer = milp(
-        [-way.value for way in ways],
+        [-way.value / scale for way in ways],
         constraints=LinearConstraint(matrix, ub=limits),
         bounds=Bounds(0, 1),
         integrality=int(integer),
         options={"mip_rel_gap": 0.0},
     )
     assert answer.success, answer.message
-    return float(-answer.fun)
+    return float(-answer.fun * scale)

@@ -74,7 +74,25 @@ class Promises:
         return ends
 
 
-@given(case=cases(rates=(0.0, 1.0)))
+@st.composite
+def crowded(draw: st.DrawFn) -> Case:
+    """Draw many jobs at once for one or two pools, small and large, short and long."""
+    nodes, size = draw(st.integers(1, 3)), draw(st.integers(2, 4))
+    pools = [(0, "a", nodes, size), (0, "b", 1, size)][: draw(st.integers(1, 2))]
+    counts = [1, 2, size, nodes * size]
+    job = st.builds(
+        Job, st.integers(0, 3), st.integers(0, 12).map(float), st.integers(1, 12).map(float)
+    )
+    jobs = draw(st.lists(job, min_size=6, max_size=25))
+    return Case(
+        network(pools),
+        tuple(kind(k, count) for k, count in enumerate(counts)),
+        (dict.fromkeys(MODELS, 1.0),) * 4,
+        tuple(sorted(jobs, key=lambda job: job.submit)),
+    )
+
+
+@given(case=st.one_of(crowded(), cases(rates=(0.0, 1.0))))
 def test_the_oldest_waiting_job_starts_no_later_than_promised(case: Case) -> None:
     """With exact estimates and one speed, nothing that starts in front of a job delays it."""
     promises = Promises()
@@ -147,14 +165,17 @@ def test_a_long_job_may_use_nodes_that_are_not_reserved() -> None:
     assert starts(jobs, [3, 4, 1], nodes=2) == [0.0, 0.0, 10.0, 2.0]
 
 
-def test_the_tenant_of_a_reservation_does_not_spend_its_quota_elsewhere() -> None:
+@pytest.mark.parametrize(("quota", "other"), [("total", "b"), ("a", "a")])
+def test_the_tenant_of_a_reservation_does_not_spend_its_quota_elsewhere(
+    quota: str, other: str
+) -> None:
     """A reserved gang finds its tenant's quota free when its nodes are."""
     case = Case(
         network(
-            [(0, "a", 1, 4), (0, "b", 1, 4)], [Tenant("t0", quotas={"total": 4}), Tenant("x")]
+            [(0, "a", 1, 4), (0, other, 1, 3)], [Tenant("t0", quotas={quota: 4}), Tenant("x")]
         ),
         (kind(0, 4, "x"), kind(1, 4), kind(2, 1)),
-        ({"a": 1.0}, {"a": 1.0}, {"b": 1.0}),
+        ({"a": 1.0}, {"a": 1.0}, {other: 1.0}),
         (Job(0, 0.0, 10.0), Job(1, 1.0, 5.0), Job(2, 2.0, 8.0), Job(2, 2.0, 9.0)),
     )
     assert case.run(BACKFILL).start_s.tolist() == [0.0, 10.0, 2.0, 15.0]

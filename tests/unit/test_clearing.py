@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.model.snapshot import Snapshot
+from tieline.scheduling.auction import candidates
 from tieline.scheduling.clearing import dual, market_free, polyak_step
 from tieline.scheduling.decide import decide
 from tieline.scheduling.policies.price import PRICE
@@ -92,9 +93,9 @@ def test_any_prices_bound_the_optimum(seed: int, prices: list[float]) -> None:
     state.lay_queue_anew(np.arange(len(case.jobs)))
     s = state.snapshot
     room = open_room(s)
-    demand = np.empty(len(s.markets))
+    demand, free = np.empty(len(s.markets)), market_free(s, room)
     given_prices = np.array(prices[: len(s.markets)])
-    bound = dual(s, room, given_prices, market_free(s, room), demand, 1)
+    bound = dual(s, room, given_prices, free, candidates(s, room, free), demand)
     assert (demand >= 0).all()
     assert optimum(s, integer=False) <= bound * (1 + 1e-9)
 

@@ -271,6 +271,25 @@ def test_a_job_that_names_what_the_network_lost_is_set_aside(bench: Bench) -> No
     assert bench.status(one) is Status.CANCELLED
 
 
+def test_a_stored_job_that_makes_no_sense_stops_nobody(bench: Bench) -> None:
+    """A spec that got past every check, from an older version perhaps, is set aside in words."""
+    (odd,) = (one.id for one in bench.store.add_jobs([job(0)], now=1.0))
+    bench.running(job())
+    assert bench.status(odd) is Status.QUEUED
+    assert "cannot take it as it is" in bench.plane.why(odd).sentence
+
+
+def test_a_running_job_keeps_its_place_when_the_network_forgets_its_tenant(bench: Bench) -> None:
+    """What runs holds its accelerators whatever became of the names it was submitted with."""
+    (one,) = bench.running(job(3))
+    bench.loop.close()
+    bench.restart(replace(network(), tenants=(replace(network().tenants[0], id="other"),)))
+    bench.tick(2)
+    assert (bench.free(EAST), bench.status(one)) == (1, Status.RUNNING)
+    bench.east.set(f"{one}.1", RunPhase.SUCCEEDED)
+    bench.until(lambda: bench.free(EAST) == 4)
+
+
 def test_a_job_at_a_site_that_the_network_lost_is_unknown(bench: Bench) -> None:
     """A running job whose pool is gone from the file keeps its record and is not run again."""
     (one,) = bench.running(job(1, "cann"))

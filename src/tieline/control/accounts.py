@@ -34,7 +34,7 @@ def settle(s: Snapshot, now: float) -> None:
     most = equal_split(s)
     for k in range(len(s.kinds)):
         if s.kinds[k].count > 0:
-            s.kinds[k].pace = s.kinds[k].mean * min(1.0, most / s.kinds[k].count)
+            s.kinds[k].clock_rate = s.kinds[k].mean * min(1.0, most / s.kinds[k].count)
 
 
 @compiled

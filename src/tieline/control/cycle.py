@@ -3,8 +3,7 @@
 observations -> absorb -> decide(snapshot) -> apply (checks again) -> actions
 """
 
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,25 +25,23 @@ NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
 _BULK: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Observations:
+class Observations(NamedTuple):
     """What happened since the last cycle, as job rows in the order it happened."""
 
-    ended: Rows = field(default_factory=lambda: NO_ROWS)
+    ended: Rows = NO_ROWS
     """Jobs that hold accelerators no longer, for whatever reason."""
-    submitted: Rows = field(default_factory=lambda: NO_ROWS)
+    submitted: Rows = NO_ROWS
     """Jobs that wait from now on: new ones, and ended ones that are to run again. One that
     waits or holds accelerators already stays as it is."""
-    withdrawn: Rows = field(default_factory=lambda: NO_ROWS)
+    withdrawn: Rows = NO_ROWS
     """Jobs that shall not start any more; one may be among `submitted` as well."""
-    opened: Rows = field(default_factory=lambda: NO_ROWS)
+    opened: Rows = NO_ROWS
     """Pools that take new work from now on."""
-    closed: Rows = field(default_factory=lambda: NO_ROWS)
+    closed: Rows = NO_ROWS
     """Pools that take none: drained, or their site does not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Actions:
+class Actions(NamedTuple):
     """What to do: start each job on its pool, in this order."""
 
     rows: NDArray[np.int32]
@@ -93,6 +90,8 @@ def _absorb(
 
 def _rows(given: Rows) -> Rows:
     """Give the rows in the one form the kernels are compiled for."""
+    if given is NO_ROWS:  # by far the most frequent, and this runs once per event
+        return given
     return given if given.dtype == np.int64 and given.flags.carray else np.array(given, np.int64)
 
 

@@ -32,7 +32,7 @@ def empty_snapshot(network: Network) -> tuple[list[str], Snapshot]:
         rate=np.zeros(by_kind),
         barred=np.zeros(by_kind, np.uint16),
         stage=np.zeros(by_kind),
-        nearest=np.zeros(by_kind, np.int32),
+        pace=np.zeros(by_kind),
         markets=markets,
         market_pools=market_pools,
         pools=pools,

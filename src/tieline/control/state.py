@@ -99,7 +99,7 @@ class State:
             s.rate[row], s.barred[row] = s.rate[kind], s.barred[kind]
             s.stage[row] = s.stage[kind] + restart_s
             s.stage[row, market] = s.stage[kind, market]
-            s.nearest[row] = np.argsort(s.stage[row], kind="stable")
+            s.pace[row] = s.pace[kind]
             self._without_slack(row)
         return row
 
@@ -217,8 +217,7 @@ class State:
         record["count"], record["tenant"] = kind.count, tenant_row
         record["home"] = self._site_row.get(tenant.home or "", -1)
         record["weight"] = 2.0**kind.priority
-        s.rate[row], s.barred[row], s.stage[row] = terms
-        s.nearest[row] = np.argsort(s.stage[row], kind="stable")
+        s.rate[row], s.barred[row], s.stage[row], s.pace[row] = terms
         record["accounted"], record["share"] = self.policy.accounts, tenant.share
         rate = s.rate[row, s.pools["market"]]
         used = s.pools["capacity"] * ((rate > 0) & (s.pools["capacity"] >= kind.count))
@@ -242,7 +241,7 @@ class State:
             kinds=np.concatenate([s.kinds, np.zeros(more, KIND)]),
             **{
                 name: np.pad(getattr(s, name), ((0, more), (0, 0)))
-                for name in ("rate", "barred", "stage", "nearest")
+                for name in ("rate", "barred", "stage", "pace")
             },
         )
 

@@ -25,7 +25,9 @@ class Row(NamedTuple):
     bars: NDArray[np.uint16]
     """Bits of `Reason`."""
     stage: NDArray[np.float64]
-    """Time before the work begins [s]."""
+    """Time before the work begins [s]; inf where barred."""
+    pace: NDArray[np.float64]
+    """1 / rate; inf where barred."""
 
 
 class Terms:
@@ -102,5 +104,6 @@ class Terms:
             | np.array(place, np.uint16)[self._market_region]
         )
         rate = np.where(bars == 0, np.array(rates)[self._market_nature], 0.0)
-        stage = np.where(np.isfinite(staging), staging, 0.0)[self._market_region]
-        return Row(rate, bars, stage)
+        stage = np.where(bars == 0, staging[self._market_region], np.inf)
+        pace = np.divide(1.0, rate, out=np.full(len(rate), np.inf), where=rate > 0)
+        return Row(rate, bars, stage, pace)

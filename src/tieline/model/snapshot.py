@@ -53,7 +53,7 @@ KIND: Final = np.dtype(
         ("served", np.float64),  # the tenant's accelerator-seconds, at rates relative to `best`
         ("level", np.float64),  # accelerators the kind holds since then, likewise
         ("clock", np.float64),  # work that an equal split would have done on a job [s at rate 1]
-        ("pace", np.float64),  # of the clock, since then
+        ("clock_rate", np.float64),  # of the clock, since then
     ],
     align=True,
 )
@@ -100,9 +100,9 @@ class Snapshot(NamedTuple):
     barred: NDArray[np.uint16]
     """Axes K, M: bits of `Reason` that the filters found."""
     stage: NDArray[np.float64]
-    """Axes K, M: time before the work begins there [s], >= 0: staging, restart."""
-    nearest: NDArray[np.int32]
-    """Axes K, M: markets by rising `stage`."""
+    """Axes K, M: time before the work begins there [s], >= 0: staging, restart; inf = never."""
+    pace: NDArray[np.float64]
+    """Axes K, M: 1 / rate [s per unit of work]; inf = never."""
     markets: NDArray[np.void]
     """Axis M, dtype `MARKET`."""
     market_pools: NDArray[np.int32]

@@ -71,7 +71,7 @@ def suits(s: Snapshot, room: Room, k: int) -> float:
 @compiled
 def clock(s: Snapshot, k: int, now: float) -> float:
     """Give the work an equal split would have done by now on a job of the kind [s at rate 1]."""
-    return s.kinds[k].clock + s.kinds[k].pace * (now - s.kinds[k].since)
+    return s.kinds[k].clock + s.kinds[k].clock_rate * (now - s.kinds[k].since)
 
 
 @compiled
@@ -81,11 +81,11 @@ def split_end(s: Snapshot, row: int, now: float) -> float:
     What has passed is accounted for; from now on the jobs present are taken to stay.
     """
     k = s.jobs[row].kind
-    if s.kinds[k].pace <= 0.0:  # not yet accounted for
+    if s.kinds[k].clock_rate <= 0.0:  # not yet accounted for
         return np.inf
     if s.jobs[row].due < 0.0:
-        return now + s.jobs[row].work / s.kinds[k].pace
-    return now + (s.jobs[row].due - clock(s, k, now)) / s.kinds[k].pace
+        return now + s.jobs[row].work / s.kinds[k].clock_rate
+    return now + (s.jobs[row].due - clock(s, k, now)) / s.kinds[k].clock_rate
 
 
 @compiled

@@ -1,13 +1,14 @@
-"""The clearing: prices that balance demand with what is free, and a certified bound.
+"""The clearing: who gets the free accelerators, at which prices, with a certified bound.
 
-    max sum_o v_o x_o   s.t.  sum_{o of j} x_o <= 1,  sum_{o on p} n_o x_o <= free_p,  x >= 0
+    max sum_o v_o x_o   s.t.  sum_{o of j} x_o <= 1,  sum_{o on m} n_o x_o <= free_m,  x >= 0
 
 For any prices lambda >= 0 the dual function
 
-    D(lambda) = sum_j max(0, max_o (v_o - lambda_p n_o)) + sum_p lambda_p free_p
+    D(lambda) = sum_j max(0, max_o (v_o - lambda_m n_o)) + sum_m lambda_m free_m
 
-is at least the optimum, so (D - achieved) / D is a certified gap. `clear` lowers D by Polyak
-steps, fills at each price vector, and keeps the best of both.
+is at least the optimum, so (D - achieved) / D is a certified gap. An auction finds prices and
+an assignment; the greedy order by value per accelerator gives another, and the better one
+is taken.
 """
 
 from typing import Final
@@ -15,23 +16,19 @@ from typing import Final
 import numpy as np
 
 from tieline.model.snapshot import Snapshot
+from tieline.scheduling.auction import auction, candidates
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.fill import fill
-from tieline.scheduling.offers import list_markets, quota_left, value
-from tieline.scheduling.room import Plan, Room
+from tieline.scheduling.offers import quota_left, surpluses, tightest_pool, value
+from tieline.scheduling.room import Plan, Room, take, within_quota
 
-#: Stop once the certified gap is below this share of the bound.
+#: Certified gap that is good enough to stop at.
 _TOLERANCE: Final = 1e-3
-#: Price steps at most; each costs a pass over the jobs worth their price, and a fill.
+#: Up to this many candidates the prices are refined beyond the auction: then a single gang
+#: matters, and a fill costs microseconds.
+_SMALL: Final = 512
+#: Price steps of a refinement at most.
 _STEPS: Final = 24
-#: Above this many waiting jobs a pass is dear: prices are first moved on a sample of kinds,
-#: then by a few full passes, with one fill before and one after. See benchmarks/cycle.py.
-_LARGE: Final = 4096
-_LARGE_STEPS: Final = 6
-_SAMPLED_STEPS: Final = 40
-_SAMPLE: Final = 512
-#: Sampled steps aim this far below the lowest value seen.
-_AIM: Final = 0.02
 
 
 @compiled
@@ -44,20 +41,10 @@ def market_free(s: Snapshot, room: Room) -> Array:
 
 
 @compiled
-def _share(n: int, markets: Array, best: Array, free: Array, demand: Array) -> None:
-    """Add a demand of `n` to the best of the markets, by what they have free."""
-    total = 0.0
-    for i in range(len(markets)):
-        if best[i]:
-            total += free[markets[i]]
-    for i in range(len(markets)):
-        if best[i]:
-            demand[markets[i]] += n * free[markets[i]] / total
-
-
-@compiled
-def dual(s: Snapshot, room: Room, prices: Array, free: Array, demand: Array, stride: int) -> float:
-    """Give D(prices) over the options that fit now, and the demand at these prices.
+def dual(
+    s: Snapshot, room: Room, prices: Array, free: Array, places: Array, demand: Array
+) -> float:
+    """Give D(prices) over the candidates and the markets that have room for them now.
 
     Parameters
     ----------
@@ -65,45 +52,21 @@ def dual(s: Snapshot, room: Room, prices: Array, free: Array, demand: Array, str
         What is free at the start of the decision; read only.
     free
         Shape (M,): `market_free(s, room)`.
+    places
+        `candidates(s, room, free)`: no other job can add to the best placement.
     demand
-        Shape (M,) [accelerators]: written. A job with equally good markets spreads its
-        demand over them in proportion to what they have free.
-    stride
-        Look at every stride-th kind only and scale up: an estimate, no bound, unless it is 1.
-
-    Notes
-    -----
-    Within a kind the surplus falls with work in every market, so markets drop out for good
-    as the scan of a kind goes on, and it stops when none is left.
+        Shape (M,) [accelerators]: written; what the candidates want at these prices.
     """
+    scratch = np.empty(len(s.markets), np.float64)
+    total = (prices * free).sum()
     demand[:] = 0.0
-    surpluses = 0.0
-    markets = np.empty(len(s.markets), np.int32)
-    surplus = np.empty(len(s.markets), np.float64)
-    cheapest = np.empty(s.limit.shape[1], np.float64)
-    for k in range(0, len(s.kinds), stride):
-        if s.kinds[k].start == s.kinds[k].end:
-            continue
-        n = s.kinds[k].count
-        left = list_markets(s, room, prices, k, cheapest, markets)
-        for q in range(s.kinds[k].start, s.kinds[k].end):
-            best, kept = 0.0, 0
-            for i in range(left):
-                m = markets[i]
-                gain = value(s, s.queue[q], k, m) - prices[m] * n
-                if gain > 0.0:
-                    markets[kept], surplus[kept] = m, gain
-                    kept += 1
-                    best = max(best, gain)
-            left = kept
-            if left == 0:
-                break
-            surpluses += best
-            _share(n, markets[:left], surplus[:left] >= best * (1.0 - 1e-9), free, demand)
-    total = surpluses * stride
-    for m in range(len(s.markets)):
-        demand[m] *= stride
-        total += prices[m] * free[m]
+    for q in places:
+        row = s.queue[q]
+        surpluses(s, room, prices, row, scratch)
+        m = np.argmax(scratch)
+        if scratch[m] > 0.0:
+            total += scratch[m]
+            demand[m] += s.kinds[s.jobs[row].kind].count
     return total
 
 
@@ -116,16 +79,48 @@ def polyak_step(prices: Array, demand: Array, free: Array, distance: float) -> N
     """
     norm = 0.0
     for m in range(len(prices)):
-        if free[m] > 0:
-            excess = demand[m] - free[m]
-            if excess > 0.0 or prices[m] > 0.0:
-                norm += excess * excess / free[m]
-    if norm == 0.0:
-        return
+        excess = demand[m] - free[m]
+        if free[m] > 0 and (excess > 0.0 or prices[m] > 0.0):
+            norm += excess * excess / free[m]
     for m in range(len(prices)):
-        if free[m] > 0:
+        if free[m] > 0 and norm > 0.0:
             step = distance * (demand[m] - free[m]) / free[m] / norm
             prices[m] = max(0.0, prices[m] + step)
+
+
+@compiled
+def _by_value(s: Snapshot, room: Room, places: Array) -> Array:
+    """Give the order of the candidates by falling value per accelerator in their best market."""
+    scratch = np.empty(len(s.markets), np.float64)
+    none = np.zeros(len(s.markets), np.float64)
+    keys = np.empty(len(places), np.float64)
+    for i in range(len(places)):
+        row = s.queue[places[i]]
+        surpluses(s, room, none, row, scratch)
+        keys[i] = -scratch.max() / s.kinds[s.jobs[row].kind].count
+    return np.argsort(keys, kind="mergesort")
+
+
+@compiled
+def _seat_winners(
+    s: Snapshot, room: Room, plan: Plan, places: Array, order: Array, won: Array, planned: Array
+) -> float:
+    """Plan the winners of the auction in the order given; give their value.
+
+    A winner that finds no pool with its gang together, or its tenant's quota used up, stays
+    unplanned.
+    """
+    placed = 0.0
+    for i in order:
+        if won[i] >= 0:
+            row = s.queue[places[i]]
+            k = s.jobs[row].kind
+            p = tightest_pool(s, room, k, won[i])
+            if p >= 0 and within_quota(s, room.used, k, p):
+                placed += value(s, row, k, won[i])
+                take(s, room, plan, row, p)
+                planned[places[i]] = True
+    return placed
 
 
 @compiled
@@ -141,57 +136,71 @@ def copy_room(room: Room) -> Room:
 
 
 @compiled
-def _estimate_prices(s: Snapshot, room: Room, prices: Array, free: Array, stride: int) -> None:
-    """Move prices towards balance on a sample of the kinds: cheap steps before certified ones."""
-    demand = np.empty(len(s.markets), np.float64)
-    trial, lowest = prices.copy(), np.inf
-    for _ in range(_SAMPLED_STEPS):
-        bound = dual(s, room, trial, free, demand, stride)
-        if bound < lowest:
-            lowest = bound
+def _refine(
+    s: Snapshot, room: Room, plan: Plan, places: Array, free: Array, prices: Array, best: float
+) -> tuple[float, float]:
+    """Walk the prices downhill on D and fill at each step; give the best value and bound met.
+
+    Writes to `prices` those at which the best fill was met; leaves them when none of the
+    fills beats `best`.
+    """
+    trial, demand = prices.copy(), np.empty(len(prices), np.float64)
+    cursor = np.empty(len(s.kinds), np.int64)
+    bound = np.inf
+    for _ in range(_STEPS):
+        bound = min(bound, dual(s, room, trial, free, places, demand))
+        plan.size[0] = 0
+        planned = np.zeros(len(s.queue), np.bool_)
+        placed, _unused = fill(s, copy_room(room), trial, plan, planned, cursor)
+        if placed > best:
+            best = placed
             prices[:] = trial
-        polyak_step(trial, demand, free, bound - lowest * (1.0 - _AIM))
+        if bound - best <= _TOLERANCE * bound:
+            break
+        polyak_step(trial, demand, free, bound - best)
+    return best, bound
 
 
 @compiled
 def clear(s: Snapshot, room: Room, plan: Plan, cursor: Array) -> tuple[float, float]:
-    """Plan the clearing from the last cycle's prices; give its value and certified bound.
+    """Plan the clearing; give its value and certified bound.
 
     Parameters
     ----------
     room
         What is free at the start; on return what is left.
     cursor
-        Shape (K,): written; the first waiting job of each kind that was not placed.
+        Shape (K,): written; the first waiting job of each kind that was not planned.
     """
     free = market_free(s, room)
     prices = np.zeros(len(s.markets), np.float64)
+    planned = np.zeros(len(s.queue), np.bool_)
     if np.count_nonzero(free) <= 1:
-        return fill(s, room, prices, plan, cursor)
-    for p in range(len(s.pools)):
-        prices[s.pools[p].market] = s.prices[p]
-    n_waiting = (s.kinds["end"] - s.kinds["start"]).sum()
-    large = n_waiting > _LARGE
-    if large:
-        _estimate_prices(s, room, prices, free, max(1, len(s.kinds) // _SAMPLE))
-    demand = np.empty(len(s.markets), np.float64)
-    best_prices = prices.copy()
-    best, bound = -1.0, np.inf
-    for step in range(_LARGE_STEPS if large else _STEPS):
-        bound = min(bound, dual(s, room, prices, free, demand, 1))
-        if step == 0 or not large:
-            plan.size[0] = 0
-            trial = copy_room(room)
-            placed, _unused = fill(s, trial, prices, plan, cursor)
-            if placed > best:
-                best = placed
-                best_prices[:] = prices
-        if bound - best <= _TOLERANCE * bound:
-            break
-        polyak_step(prices, demand, free, bound - best)
+        return fill(s, room, prices, plan, planned, cursor)
+    places = candidates(s, room, free)
+    order = _by_value(s, room, places)
+    won = auction(s, room, free, places, order, prices)
+    start, demand = copy_room(room), np.empty(len(prices), np.float64)
+    bound = dual(s, room, prices, free, places, demand)
+    placed = _seat_winners(s, room, plan, places, order, won, planned)
+    more, _unused = fill(s, room, prices, plan, planned, cursor)
+    placed += more
+    if bound - placed <= _TOLERANCE * bound or len(places) > _SMALL:
+        return placed, max(placed, bound)
+    refined, lower = _refine(s, start, plan, places, free, prices, placed)
+    bound = min(bound, lower)
+    # The plan was scratch while refining: lay the better one anew.
     plan.size[0] = 0
-    placed, _unused = fill(s, room, best_prices, plan, cursor)
-    return placed, bound
+    planned[:] = False
+    for p in range(len(s.pools)):
+        room.free[p], room.largest[p] = start.free[p], start.largest[p]
+    room.most[:], room.node_free[:], room.used[:] = start.most, start.node_free, start.used
+    if refined > placed:
+        placed, _unused = fill(s, room, prices, plan, planned, cursor)
+    else:
+        placed = _seat_winners(s, room, plan, places, order, won, planned)
+        placed += fill(s, room, prices, plan, planned, cursor)[0]
+    return placed, max(placed, bound)
 
 
 @compiled

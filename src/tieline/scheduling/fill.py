@@ -9,12 +9,22 @@ import numpy as np
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.heap import drop_top, push, sift
-from tieline.scheduling.offers import best_market, new_lists, tightest_pool, value
+from tieline.scheduling.offers import best_offer, tightest_pool, value
 from tieline.scheduling.room import Plan, Room, take
 
 
 @compiled
-def fill(s: Snapshot, room: Room, prices: Array, plan: Plan, cursor: Array) -> tuple[float, float]:
+def next_waiting(s: Snapshot, planned: Array, cursor: Array, k: int) -> bool:
+    """Move the cursor of the kind past planned jobs; False when none is left."""
+    while cursor[k] < s.kinds[k].end and planned[cursor[k]]:
+        cursor[k] += 1
+    return cursor[k] < s.kinds[k].end
+
+
+@compiled
+def fill(
+    s: Snapshot, room: Room, prices: Array, plan: Plan, planned: Array, cursor: Array
+) -> tuple[float, float]:
     """Plan placements by falling surplus per accelerator until nothing more fits.
 
     Parameters
@@ -22,40 +32,40 @@ def fill(s: Snapshot, room: Room, prices: Array, plan: Plan, cursor: Array) -> t
     prices
         Shape (M,) [finished jobs per accelerator-second], >= 0; zeros give the plain greedy
         order (least remaining accelerator-time first).
+    planned
+        Axis Q: whether the job at that place of the queue has been planned; written.
     cursor
-        Shape (K,): written; the first job of each kind that was not placed.
+        Shape (K,): written; the first job of each kind that was not planned.
 
     Returns
     -------
     tuple of float
-        The value placed, and an upper bound on the value of any placement that is valid
+        The value placed here, and an upper bound on the value of any placement that is valid
         where prices are 0 and one market has room: everything before the first job that
         found no room, plus what is free at that moment at that job's value per accelerator.
 
     Notes
     -----
-    O((K + placed) (listed markets + log K)): room only shrinks, so a kind without an offer
-    is done.
+    O((K + placed) (M + log K)): room only shrinks, so a kind without an offer is done.
     """
     keys = np.empty(len(s.kinds), np.float64)
     kinds = np.empty(len(s.kinds), np.int64)
-    cheapest = np.empty(s.limit.shape[1], np.float64)
-    lists = new_lists(s)
+    scratch = np.empty(len(s.markets), np.float64)
     size = 0
     for k in range(len(s.kinds)):
         cursor[k] = s.kinds[k].start
-        if cursor[k] < s.kinds[k].end:
-            surplus, m = best_market(s, room, prices, lists, k, s.queue[cursor[k]], cheapest)
+        if next_waiting(s, planned, cursor, k):
+            surplus, m = best_offer(s, room, prices, s.queue[cursor[k]], scratch)
             if m >= 0:
                 size = push(keys, kinds, size, -surplus, k)
     placed, bound = 0.0, -1.0
     while size > 0:
         k = kinds[0]
         row = s.queue[cursor[k]]
-        surplus, m = best_market(s, room, prices, lists, k, row, cheapest)
+        surplus, m = best_offer(s, room, prices, row, scratch)
         p = tightest_pool(s, room, k, m) if m >= 0 else -1
         if m >= 0 and p < 0:
-            # Free in sum, but on no node together: the market has no room for this kind.
+            # Free in sum, but on no node together: the market has no room for this gang.
             room.most[m] = min(room.most[m], s.kinds[k].count - 1)
         elif p < 0:
             if bound < 0.0:
@@ -67,8 +77,8 @@ def fill(s: Snapshot, room: Room, prices: Array, plan: Plan, cursor: Array) -> t
         else:
             placed += value(s, row, k, m)
             take(s, room, plan, row, p)
-            cursor[k] += 1
-            if cursor[k] < s.kinds[k].end:
+            planned[cursor[k]] = True
+            if next_waiting(s, planned, cursor, k):
                 row = s.queue[cursor[k]]
                 keys[0] = prices[m] - value(s, row, k, m) / s.kinds[k].count
                 sift(keys, kinds, size)

@@ -1,39 +1,69 @@
-"""Which markets a kind of job may prefer at given prices, and the best of them for one job.
+"""What a job is worth in each market, and the best of them.
 
 The value of starting job j in market m now is v = weight / e, with e the estimated time to
 its end there: staging plus work over rate (the generalised c-mu rule).
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tieline.model.snapshot import Snapshot
+from tieline.rules.quota import UNLIMITED
 from tieline.scheduling.compiled import Array, compiled
-from tieline.scheduling.room import Room, has_room
+from tieline.scheduling.room import Room
 
 #: Shortest time to the end that is told apart [s]: keeps values finite for empty jobs.
 _SHORTEST_S: Final = 1.0
-#: Markets listed per kind at most. A list holds only markets that no nearer one of the same
-#: model undercuts, so it is far shorter than this in practice.
-_LISTED: Final = 64
-
-
-class Lists(NamedTuple):
-    """Per kind, the markets worth a look; markets without room make a list stale."""
-
-    markets: NDArray[np.int32]
-    """Axes K, at most `_LISTED`."""
-    size: NDArray[np.int64]
-    """Axis K."""
+#: Least work that is told apart [s]: keeps 0 x infinity out of markets that bar the job.
+_LEAST_WORK_S: Final = 1e-9
 
 
 @compiled
 def value(s: Snapshot, row: int, k: int, m: int) -> float:
-    """Give the value of starting the job in the market now [finished jobs per second]."""
-    run_s = s.stage[k, m] + s.jobs[row].work / s.rate[k, m]
-    return s.kinds[k].weight / max(_SHORTEST_S, run_s)
+    """Give the value of a start in the market now [finished jobs per second]; 0 if barred."""
+    work = max(_LEAST_WORK_S, s.jobs[row].work)
+    return s.kinds[k].weight / max(_SHORTEST_S, s.stage[k, m] + work * s.pace[k, m])
+
+
+@compiled
+def _weigh(  # noqa: PLR0913, PLR0917 - plain arrays, so that it becomes vector code
+    weight: float,
+    work: float,
+    n: int,
+    stage: Array,
+    pace: Array,
+    prices: Array,
+    most: Array,
+    out: Array,
+) -> None:
+    """Write value minus price in every market; below 0 where the gang finds no room.
+
+    Plain rows in, no branches: the compiler turns this into vector instructions.
+    """
+    for m in range(len(out)):
+        run_s = stage[m] + work * pace[m]
+        surplus = weight / (run_s if run_s > _SHORTEST_S else _SHORTEST_S) - n * prices[m]  # noqa: FURB136 - max() is no vector instruction here
+        out[m] = surplus if most[m] >= n else -1.0
+
+
+@compiled
+def surpluses(s: Snapshot, room: Room, prices: Array, row: int, out: Array) -> None:
+    """Write the job's surplus over the price in every market, shape (M,); above 0 = wanted.
+
+    Parameters
+    ----------
+    prices
+        Shape (M,) [finished jobs per accelerator-second].
+    """
+    k = s.jobs[row].kind
+    n, t = s.kinds[k].count, s.kinds[k].tenant
+    work = max(_LEAST_WORK_S, s.jobs[row].work)
+    _weigh(s.kinds[k].weight, work, n, s.stage[k], s.pace[k], prices, room.most, out)
+    if s.limit[t].min() < UNLIMITED:
+        for m in range(len(out)):
+            if not quota_left(s, room.used, k, s.markets[m].accelerator):
+                out[m] = -1.0
 
 
 @compiled
@@ -44,72 +74,37 @@ def quota_left(s: Snapshot, used: Array, k: int, a: int) -> bool:
 
 
 @compiled
-def list_markets(
-    s: Snapshot, room: Room, prices: Array, k: int, cheapest: Array, out: Array
-) -> int:
-    """List the markets with room that some job of the kind may prefer; give their number.
+def best_offer(
+    s: Snapshot, room: Room, prices: Array, row: int, scratch: Array
+) -> tuple[float, int]:
+    """Give the highest surplus per accelerator over the markets with room, and its market or -1.
 
-    A market is left out when another of the same model is no farther and cheaper.
-
-    Parameters
-    ----------
-    prices
-        Shape (M,).
-    cheapest
-        Shape (A + 1,): scratch.
-    out
-        Written; as many as fit.
+    The surplus may be below 0: a price is no bar where room is left. Equal surplus: the
+    market with the lowest row.
     """
-    n, found = s.kinds[k].count, 0
-    cheapest[:] = np.inf
-    for i in range(len(s.markets)):
-        m = s.nearest[k, i]
-        a = s.markets[m].accelerator
-        if prices[m] > cheapest[a] or room.most[m] < n or s.rate[k, m] <= 0.0:
-            continue
-        cheapest[a] = prices[m]
-        if found < len(out) and quota_left(s, room.used, k, a):
-            out[found] = m
-            found += 1
-    return found
-
-
-@compiled
-def new_lists(s: Snapshot) -> Lists:
-    """Give lists that are empty, and so stale."""
-    width = min(len(s.markets), _LISTED)
-    return Lists(np.empty((len(s.kinds), width), np.int32), np.zeros(len(s.kinds), np.int64))
+    k = s.jobs[row].kind
+    n = s.kinds[k].count
+    surpluses(s, room, prices, row, scratch)
+    best, market = -np.inf, -1
+    for m in range(len(scratch)):
+        open_to_it = room.most[m] >= n and s.rate[k, m] > 0.0
+        if (
+            open_to_it
+            and scratch[m] > best
+            and quota_left(s, room.used, k, s.markets[m].accelerator)
+        ):
+            best, market = scratch[m], m
+    return best / n, market
 
 
 @compiled
 def tightest_pool(s: Snapshot, room: Room, k: int, m: int) -> int:
     """Give the pool of the market with room and the fewest free accelerators, or -1."""
-    best = -1
+    best, n = -1, s.kinds[k].count
     for i in range(s.markets[m].first, s.markets[m].last):
         p = s.market_pools[i]
-        if has_room(s, room, k, p) and (best < 0 or room.free[p] < room.free[best]):
+        # `has_room` written out: a call hands over the whole snapshot, 30 times a job's cost.
+        roomy = room.free[p] >= n and (n > s.pools[p].size or room.largest[p] >= n)
+        if roomy and (best < 0 or room.free[p] < room.free[best]):
             best = p
     return best
-
-
-@compiled
-def best_market(
-    s: Snapshot, room: Room, prices: Array, lists: Lists, k: int, row: int, cheapest: Array
-) -> tuple[float, int]:
-    """Give the highest surplus per accelerator for the job, and its market or -1.
-
-    Equal surplus: the market listed first, which is the nearer one.
-    """
-    n = s.kinds[k].count
-    stale = lists.size[k] == 0
-    for i in range(lists.size[k]):
-        stale |= room.most[lists.markets[k, i]] < n
-    if stale:
-        lists.size[k] = list_markets(s, room, prices, k, cheapest, lists.markets[k])
-    best, market = -np.inf, -1
-    for i in range(lists.size[k]):
-        m = lists.markets[k, i]
-        surplus = value(s, row, k, m) / n - prices[m]
-        if surplus > best and quota_left(s, room.used, k, s.markets[m].accelerator):
-            best, market = surplus, m
-    return best, market

@@ -131,11 +131,15 @@ def take(s: Snapshot, room: Room, plan: Plan, row: int, p: int) -> None:
     plan.placements[i].first = at
     plan.placements[i].last = after
     plan.size[0] = i + 1
+    # The maxima change only when what was taken from held them.
+    was_most = room.free[p] == room.most[pool.market]
     room.free[p] -= n
-    room.largest[p] = largest_free(room.node_free, pool.first, pool.last)
+    if n > pool.size or room.node_free[plan.seats[at].node] + n == room.largest[p]:
+        room.largest[p] = largest_free(room.node_free, pool.first, pool.last)
     room.used[t, pool.accelerator] += n
     room.used[t, s.limit.shape[1] - 1] += n
-    update_most(s, room, pool.market)
+    if was_most:
+        update_most(s, room, pool.market)
 
 
 @compiled

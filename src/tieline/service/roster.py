@@ -6,6 +6,7 @@ cycle. The state is touched under one lock, so that other threads can look at it
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from tieline.control.ports import JobRecord
 from tieline.control.state import State
 from tieline.files.fit import Offer, name_faults
 from tieline.model.accelerator import REFERENCE
+from tieline.model.errors import TielineError
 from tieline.model.job import DEFAULT_ESTIMATE_S, JobKind, JobSpec
 from tieline.model.network import Pool
 from tieline.scheduling.explain import Explanation, explain
@@ -85,20 +87,11 @@ class Roster:
     def admit(self, records: Sequence[JobRecord]) -> None:
         """Take in jobs as stored: those that wait, and those that hold accelerators."""
         new = [record for record in records if record.id not in self._records]
-        for record in new:
-            if fault := next(name_faults(record.spec, self._offer), None):
-                self._aside[record.id] = (
-                    f"The network has no longer what it names: {fault.found}; {fault.allowed}."
-                )
-        holding = [record for record in new if self._site(record) is not None]
-        other = [
-            record
-            for record in new
-            if not record.status.holds_accelerators and record.id not in self._aside
-        ]
         with self._lock:
-            self._add_rows([*holding, *other])
-            self._restore(holding)
+            kinds = {record.id: self._kind(record) for record in new}
+            rows = [record for record in new if kinds[record.id] is not None]
+            self._add_rows(rows, [kinds[record.id] for record in rows])
+            self._restore([record for record in rows if self._site(record) is not None])
         for record in new:
             self.put(record)
 
@@ -221,8 +214,23 @@ class Roster:
         if after.status is Status.QUEUED and not waited and after.id not in self._aside:
             self._submitted[row] = None
 
-    def _add_rows(self, records: Sequence[JobRecord]) -> None:
-        kinds = [self._state.intern(self._kind(record)) for record in records]
+    def _kind(self, record: JobRecord) -> int | None:
+        """Give the row of a job's kind; None for a job set aside that holds nothing here."""
+        spec = record.spec
+        try:
+            fault = next(name_faults(spec, self._offer), None)
+            if fault is None:
+                return self._state.intern(JobKind.of(spec))
+            reason = f"{fault.found}; {fault.allowed}"
+        except TielineError as error:
+            reason = str(error)
+        self._aside[record.id] = f"The network cannot take it as it is: {reason}."
+        if self._site(record) is None:
+            return None
+        # It runs, and only has to hold what it holds.
+        return self._state.intern(JobKind(spec.tenant, spec.workload, spec.count))
+
+    def _add_rows(self, records: Sequence[JobRecord], kinds: Sequence[int | None]) -> None:
         first = self._state.add(
             np.array(kinds, np.int32),
             np.array([self._work(record.spec) for record in records]),
@@ -231,15 +239,10 @@ class Roster:
         for row, record in enumerate(records, first):
             self._row[record.id], self._job_at[row] = row, record.id
 
-    def _kind(self, record: JobRecord) -> JobKind:
-        spec = record.spec
-        if record.id in self._aside:  # it only has to hold what it holds
-            return JobKind(spec.tenant, spec.workload, spec.count)
-        return JobKind.of(spec)
-
     def _work(self, spec: JobSpec) -> float:
         """Give the estimated run time on the reference accelerator [s]."""
-        estimate = DEFAULT_ESTIMATE_S if spec.estimate_s is None else spec.estimate_s
+        given = spec.estimate_s
+        estimate = given if given is not None and 0 <= given < inf else DEFAULT_ESTIMATE_S
         known_on = spec.estimate_on or REFERENCE
         if known_on not in self._offer.accelerators:
             return estimate

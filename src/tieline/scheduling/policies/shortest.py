@@ -13,8 +13,9 @@ from tieline.scheduling.room import Plan, open_room
 
 @compiled
 def _greedy(s: Snapshot, plan: Plan) -> None:
-    no_prices = np.zeros(len(s.pools))
-    fill(s, open_room(s), no_prices, plan, np.empty(len(s.kinds), np.int64))
+    no_prices = np.zeros(len(s.markets))
+    planned = np.zeros(len(s.queue), np.bool_)
+    fill(s, open_room(s), no_prices, plan, planned, np.empty(len(s.kinds), np.int64))
 
 
 def _decide(snapshot: Snapshot, plan: Plan, now: float) -> Decision:

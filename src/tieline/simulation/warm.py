@@ -1,0 +1,77 @@
+"""Compile every kernel once, so that no first run waits: `python -m tieline.simulation.warm`.
+
+The machine code is kept on disk (`tieline.scheduling.compiled`). Without a change in the
+sources a second call only loads it.
+"""
+
+import sys
+
+import numpy as np
+
+from tieline.control.cycle import Observations, run_cycle
+from tieline.control.state import State
+from tieline.model.accelerator import REFERENCE
+from tieline.model.catalogue import catalogue
+from tieline.model.job import JobKind
+from tieline.model.network import Network, Pool, Region, Site, Tenant
+from tieline.model.rates import RateBook
+from tieline.model.trace import Trace
+from tieline.model.workload import Workload
+from tieline.scheduling.explain import explain
+from tieline.scheduling.policy import Policy
+from tieline.scheduling.registry import POLICIES
+from tieline.simulation.bound import bound_of
+from tieline.simulation.replay import replay
+
+_WORK = Workload("training")
+
+
+def main() -> None:
+    """Run a few jobs through everything that is compiled."""
+    for policy in POLICIES.values():
+        bound_of(replay(_network(), _trace(), policy, catalogue()))
+        _live(policy)
+    sys.stdout.write(f"the kernels of {len(POLICIES)} policies are compiled\n")
+
+
+def _network() -> Network:
+    sites = [
+        Site(
+            name,
+            "here",
+            (Pool(f"{name}/pool", name, REFERENCE, nodes=2, accelerators_per_node=2),),
+        )
+        for name in ("one", "two")
+    ]
+    return Network("warm", (Region("here"),), tuple(sites), tenants=(Tenant("t", home="one"),))
+
+
+def _trace() -> Trace:
+    """Give two jobs, of which one has to wait."""
+    return Trace(
+        name="warm",
+        submit_s=np.array([0.0, 1.0]),
+        duration_s=np.array([10.0, 10.0]),
+        count=np.array([3, 4], np.int32),
+        tenant=np.zeros(2, np.int32),
+        workload=np.zeros(2, np.int32),
+        tenants=("t",),
+        workloads=(_WORK,),
+    )
+
+
+def _live(policy: Policy) -> None:
+    """Take up a running job, cancel a waiting one and explain another, as the live loop does."""
+    network = _network()
+    state = State(network, policy, catalogue(), RateBook(catalogue()))
+    kind = state.intern(JobKind("t", _WORK, 3))
+    first = state.add(np.full(4, kind, np.int32), np.full(4, 10.0), np.zeros(4))
+    rows = np.arange(first, first + 4)
+    state.restore(rows[:1], np.zeros(1, np.int64), np.zeros(1))
+    run_cycle(state, Observations(submitted=rows[1:]), 0.0)
+    run_cycle(state, Observations(withdrawn=rows[2:3]), 1.0)
+    explain(state.snapshot, policy, network.pools, int(rows[3]))
+
+
+if __name__ == "__main__":
+    main()
