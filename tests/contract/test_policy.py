@@ -130,11 +130,18 @@ def test_a_gang_that_needs_the_whole_pool_starts_when_the_rest_has_gone(policy: 
 
 def test_tenants_stay_at_home_where_the_policy_says_so(policy: Policy) -> None:
     """`home_only` is kept by the decisions, and only by policies that declare it."""
-    schedule = CASE.run(policy)
+    only_away = Job(len(CASE.kinds), 20.0, 3.0)
+    case = replace(
+        CASE,
+        kinds=(*CASE.kinds, kind(5, 1, "t1")),
+        speeds=(*CASE.speeds, {"a": 1.0}),
+        jobs=(*CASE.jobs, only_away),
+    )
+    schedule = case.run(policy)
     away = [
         row
         for row in np.flatnonzero(schedule.pool >= 0)
-        if CASE.network.pools[schedule.pool[row]].site != CASE.home_of(CASE.jobs[row].kind)
+        if case.network.pools[schedule.pool[row]].site != case.home_of(case.jobs[row].kind)
     ]
     assert bool(away) != policy.home_only
 

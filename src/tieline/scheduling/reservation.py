@@ -222,25 +222,6 @@ def _place(s: Snapshot, held: Reservations, plan: Plan, row: int, p: int, outlas
 
 
 @compiled
-def start(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> bool:
-    """Start the job where it runs fastest without delaying a reservation; tell if it did."""
-    k = s.jobs[row].kind
-    p = fastest_pool(s, held.late, k, False, held.nowhere)
-    _shut_too_late(s, held, row, now)
-    early = fastest_pool(s, held.room, k, False, held.shut)
-    outlasts = p >= 0 and (early < 0 or _rate(s, k, p) >= _rate(s, k, early))
-    if outlasts or early >= 0:
-        _place(s, held, plan, row, p if outlasts else early, outlasts)
-    return outlasts or early >= 0
-
-
-@compiled
-def may_start(s: Snapshot, held: Reservations, k: int) -> bool:
-    """Whether some pool has room for the kind, reservations aside."""
-    return fastest_pool(s, held.room, k, False, held.nowhere) >= 0
-
-
-@compiled
 def serve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> bool:
     """Start the job where it runs fastest, or reserve for it; tell if its kind may go on.
 
@@ -259,8 +240,14 @@ def serve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> 
     -----
     O(P), and O(P x running jobs) for a reservation.
     """
-    if start(s, held, plan, row, now):
+    k = s.jobs[row].kind
+    p = fastest_pool(s, held.late, k, False, held.nowhere)
+    _shut_too_late(s, held, row, now)
+    early = fastest_pool(s, held.room, k, False, held.shut)
+    outlasts = p >= 0 and (early < 0 or _rate(s, k, p) >= _rate(s, k, early))
+    if outlasts or early >= 0:
+        _place(s, held, plan, row, p if outlasts else early, outlasts)
         return True
-    if _may_reserve(s, held, s.jobs[row].kind):
+    if _may_reserve(s, held, k):
         _reserve(s, held, plan, row, now)
-    return may_start(s, held, s.jobs[row].kind)
+    return fastest_pool(s, held.room, k, False, held.nowhere) >= 0
