@@ -73,7 +73,8 @@ def test_the_demo_shows_what_joining_gives(folder: Path) -> None:
         if job["pool"] is not None:
             ran_s = job["ended_s"] - job["started_s"]
             expected_s = (one.spec.estimate_s or 0.0) / job["rate"]
-            assert expected_s <= ran_s <= expected_s + SLACK_S
+            # The start is noted just after the command began, later on a busy machine.
+            assert expected_s - SLACK_S <= ran_s <= expected_s + SLACK_S
     assert {job["pool"] for job in jobs if job["count"] == 16} == {"delta-1/nvidia-h200-sxm"}
     assert {job["cause"] for job in jobs} >= {"at home", "home full", "home cannot"}
     check_never(told)

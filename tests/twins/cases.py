@@ -199,3 +199,21 @@ def cases(
         tuple(speeds),
         tuple(sorted(drawn, key=lambda job: job.submit)),
     )
+
+
+def drawn_market(seed: int, counts: Sequence[int] = (1, 1, 2, 4, 8)) -> Case:
+    """Give a small market from a seed: unequal pools, gangs and speeds, long and short jobs."""
+    rng = np.random.default_rng(seed)
+    pools = [
+        (i % 3, MODELS[i], int(rng.integers(1, 4)), int(rng.integers(1, 12)))
+        for i in range(rng.integers(1, 5))
+    ]
+    kinds = [kind(k, int(rng.choice(counts))) for k in range(rng.integers(1, 9))]
+    speeds = [
+        {m: float(rng.uniform(0.2, 3) * (rng.random() > 0.1)) for m in MODELS} for _ in kinds
+    ]
+    jobs = [
+        Job(int(rng.integers(len(kinds))), 0.0, float(rng.lognormal(6, 1.5)))
+        for _ in range(rng.integers(1, 40))
+    ]
+    return Case(network(sorted(pools)), tuple(kinds), tuple(speeds), tuple(jobs))

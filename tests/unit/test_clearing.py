@@ -15,7 +15,7 @@ from tieline.scheduling.policies.price import PRICE
 from tieline.scheduling.policies.shortest import SHORTEST
 from tieline.scheduling.policy import Decision, Policy
 from tieline.scheduling.room import open_room
-from twins.cases import MODELS, Case, Job, cases, kind, network
+from twins.cases import Case, Job, cases, drawn_market, kind, network
 from twins.clearing import optimum
 from twins.decisions import Left, guarded
 
@@ -36,24 +36,6 @@ def placed(decision: Decision) -> list[tuple[int, int]]:
     return list(zip(plan["row"].tolist(), plan["pool"].tolist(), strict=True))
 
 
-def drawn(seed: int) -> Case:
-    """Give a small market from a seed: unequal pools, gangs and speeds, long and short jobs."""
-    rng = np.random.default_rng(seed)
-    pools = [
-        (i % 3, MODELS[i], int(rng.integers(1, 4)), int(rng.integers(1, 12)))
-        for i in range(rng.integers(1, 5))
-    ]
-    kinds = [kind(k, int(rng.choice([1, 1, 2, 4, 8]))) for k in range(rng.integers(1, 9))]
-    speeds = [
-        {m: float(rng.uniform(0.2, 3) * (rng.random() > 0.1)) for m in MODELS} for _ in kinds
-    ]
-    jobs = [
-        Job(int(rng.integers(len(kinds))), 0.0, float(rng.lognormal(6, 1.5)))
-        for _ in range(rng.integers(1, 40))
-    ]
-    return Case(network(sorted(pools)), tuple(kinds), tuple(speeds), tuple(jobs))
-
-
 def test_the_bound_holds_and_is_tight_on_small_markets() -> None:
     """On 250 drawn markets: integer optimum >= value, LP optimum <= bound, both close.
 
@@ -62,7 +44,7 @@ def test_the_bound_holds_and_is_tight_on_small_markets() -> None:
     """
     short_of_integer, above_lp = [], []
     for seed in range(250):
-        snapshot, decision = decided(drawn(seed), PRICE)
+        snapshot, decision = decided(drawn_market(seed), PRICE)
         relaxed, whole = (optimum(snapshot, integer=integer) for integer in (False, True))
         assert relaxed <= decision.bound * (1 + 1e-9), seed
         assert decision.value <= whole * (1 + INTEGRALITY), seed
@@ -88,7 +70,7 @@ def test_the_bound_holds_in_every_cycle(case: Case) -> None:
 @given(seed=st.integers(0, 10**6), prices=st.lists(st.floats(0, 0.1), min_size=4, max_size=4))
 def test_any_prices_bound_the_optimum(seed: int, prices: list[float]) -> None:
     """D(prices) >= optimum for every prices >= 0, near the right ones or far from them."""
-    case = drawn(seed)
+    case = drawn_market(seed)
     state = case.state(PRICE)
     state.lay_queue_anew(np.arange(len(case.jobs)))
     s = state.snapshot
