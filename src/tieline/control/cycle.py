@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieline.control.holding import apply_plan, release
+from tieline.control.preemption import loosen, resume, tighten
 from tieline.control.state import State
 from tieline.control.waiting import insert, remove
 from tieline.model.errors import InputError
@@ -20,6 +21,8 @@ from tieline.scheduling.policy import Decision
 Rows = NDArray[np.int64]
 
 NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
+NO_STOPS: Final = np.zeros(0, np.int32)
+NO_WORK: Final = np.zeros(0, np.float64)
 
 #: From this many joining jobs on, laying the queue anew is cheaper than inserting them.
 _BULK: Final = 256
@@ -39,13 +42,19 @@ class Observations(NamedTuple):
     """Pools that take new work from now on."""
     closed: Rows = NO_ROWS
     """Pools that take none: drained, or their site does not answer."""
+    reported: Rows = NO_ROWS
+    """Running jobs that say how far they are ..."""
+    left: NDArray[np.float64] = NO_WORK
+    """... and the work that is left of each of them [s at rate 1]."""
 
 
 class Actions(NamedTuple):
-    """What to do: start each job on its pool, in this order."""
+    """What to do: start each job on its pool, in this order, and stop others."""
 
     rows: NDArray[np.int32]
     pools: NDArray[np.int32]
+    stops: NDArray[np.int32]
+    """Running jobs to be stopped; each is to be observed as ended, and as submitted again."""
 
 
 @compiled
@@ -76,6 +85,9 @@ def _absorb(
             return -1
     for i in range(len(ended)):
         release(s, ended[i])
+    for i in range(len(submitted)):
+        if s.jobs[submitted[i]].pool < 0:
+            resume(s, submitted[i])
     joined = 0
     while joined < len(submitted) and not bulk:
         row = submitted[joined]
@@ -95,7 +107,7 @@ def _rows(given: Rows) -> Rows:
     return given if given.dtype == np.int64 and given.flags.carray else np.array(given, np.int64)
 
 
-def absorb(state: State, seen: Observations) -> None:
+def absorb(state: State, seen: Observations, now: float) -> None:
     """Bring the state up to date with what happened."""
     ended, submitted, withdrawn = _rows(seen.ended), _rows(seen.submitted), _rows(seen.withdrawn)
     if len(seen.opened):
@@ -108,6 +120,10 @@ def absorb(state: State, seen: Observations) -> None:
         raise InputError(
             f"observations name a job row outside 0..{state.n_jobs - 1}; add the job first"
         )
+    if len(seen.reported):
+        running, kind = s.jobs["pool"][seen.reported], s.jobs["kind"][seen.reported]
+        left_s = seen.left * s.pace[kind, s.pools["market"][running]]
+        s.jobs["ends"][seen.reported] = np.where(running >= 0, now + left_s, 0.0)
     left = submitted[joined:]
     if len(left):
         jobs = s.jobs[left]
@@ -141,11 +157,31 @@ def run_cycle(state: State, seen: Observations, now: float) -> tuple[Actions, St
         An observation names a job that is not known.
     """
     now = float(now)
-    absorb(state, seen)
-    decision = decide(state.snapshot, state.policy, state.plan, now)
-    n = apply_plan(state.snapshot, state.plan, now, state.by_work)
+    absorb(state, seen, now)
+    decision, stops = _decide(state, now)
+    plan = decision.plan
+    n = apply_plan(state.snapshot, plan, now, state.by_work)
     if decision.prices is not None:
         state.snapshot.prices[:] = decision.prices
-    started = state.plan.placements[:n]
-    actions = Actions(started["row"].copy(), started["pool"].copy())
+    actions = Actions(plan.placements["row"][:n].copy(), plan.placements["pool"][:n].copy(), stops)
+    if state.may_stop and n:
+        state.warm(actions.rows)
     return actions, state, decision
+
+
+def _decide(state: State, now: float) -> tuple[Decision, NDArray[np.int32]]:
+    """Give the decision, with running jobs decided anew where the policy may stop them."""
+    if not state.may_stop:
+        return decide(state.snapshot, state.policy, state.plan, now), NO_STOPS
+    loose = state.loose
+    n, queued = loosen(state.snapshot, loose, now, state.by_work)
+    if queued < n:
+        state.lay_queue_anew(loose["row"][queued:n])
+    decision = decide(state.snapshot, state.policy, state.plan, now)
+    if n == 0:
+        return decision, NO_STOPS
+    stops = np.empty(n, np.int32)
+    n_stops = tighten(
+        state.snapshot, state.plan, state.seated, loose[:n], now, state.by_work, stops
+    )
+    return decision._replace(plan=state.seated), stops[:n_stops]

@@ -11,17 +11,25 @@ from tieline.scheduling.seats import largest_free, seat
 @compiled
 def release(s: Snapshot, row: int) -> None:
     """Give back what the job holds; nothing happens when it holds nothing."""
-    p = s.jobs[row].pool
-    if p < 0:
+    if s.jobs[row].pool < 0:
         return
-    t, n = s.kinds[s.jobs[row].kind].tenant, s.kinds[s.jobs[row].kind].count
-    block = s.jobs[row].block
+    block = vacate(s, row)
     while block >= 0:
-        s.node_free[s.blocks[block].node] += s.blocks[block].amount
         following = s.blocks[block].next
         s.blocks[block].next = s.blocks[0].next
         s.blocks[0].next = block
         block = following
+
+
+@compiled
+def vacate(s: Snapshot, row: int) -> int:
+    """Count what the job holds as free, and give the first of its blocks, which stay its own."""
+    p, held = s.jobs[row].pool, s.jobs[row].block
+    t, n = s.kinds[s.jobs[row].kind].tenant, s.kinds[s.jobs[row].kind].count
+    block = held
+    while block >= 0:
+        s.node_free[s.blocks[block].node] += s.blocks[block].amount
+        block = s.blocks[block].next
     s.pools[p].free += n
     s.used[t, s.pools[p].accelerator] -= n
     s.used[t, s.limit.shape[1] - 1] -= n
@@ -32,13 +40,12 @@ def release(s: Snapshot, row: int) -> None:
     s.jobs[row].pool = -1
     s.jobs[row].block = -1
     s.jobs[row].running = -1
+    return held
 
 
 @compiled
 def hold(s: Snapshot, row: int, p: int, seats: Array, now: float) -> None:
     """Give the job the listed seats on a pool; the caller has checked that they are free."""
-    k = s.jobs[row].kind
-    t, n = s.kinds[k].tenant, s.kinds[k].count
     held = -1
     for i in range(len(seats)):
         block = s.blocks[0].next
@@ -47,7 +54,19 @@ def hold(s: Snapshot, row: int, p: int, seats: Array, now: float) -> None:
         s.blocks[block].amount = seats[i].amount
         s.blocks[block].next = held
         held = block
-        s.node_free[seats[i].node] -= seats[i].amount
+    occupy(s, row, p, held)
+    s.jobs[row].began = now
+    s.jobs[row].ends = now + run_time(s, row, p)
+
+
+@compiled
+def occupy(s: Snapshot, row: int, p: int, held: int) -> None:
+    """Count the blocks of a pool from `held` on as the job's: what `vacate` undid."""
+    t, n = s.kinds[s.jobs[row].kind].tenant, s.kinds[s.jobs[row].kind].count
+    block = held
+    while block >= 0:
+        s.node_free[s.blocks[block].node] -= s.blocks[block].amount
+        block = s.blocks[block].next
     s.pools[p].free -= n
     s.used[t, s.pools[p].accelerator] += n
     s.used[t, s.limit.shape[1] - 1] += n
@@ -56,7 +75,6 @@ def hold(s: Snapshot, row: int, p: int, seats: Array, now: float) -> None:
     s.n_running[0] += 1
     s.jobs[row].pool = p
     s.jobs[row].block = held
-    s.jobs[row].ends = now + run_time(s, row, p)
 
 
 @compiled

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tieline.control.holding import restore
 from tieline.control.layout import empty_snapshot
+from tieline.control.preemption import LOOSE
 from tieline.control.terms import Terms
 from tieline.control.waiting import lay_queue
 from tieline.model.accelerator import Accelerator
@@ -56,11 +57,14 @@ class State:
         self.kinds: list[JobKind] = []
         self.n_jobs = 0
         self._kind_row: dict[JobKind, int] = {}
-        self._warm_row: dict[tuple[int, int, float], int] = {}
         self._site_row = {site.id: row for row, site in enumerate(network.sites)}
         self._tenants = {tenant.id: tenant for tenant in network.tenants}
         self._tenant_row: dict[str, int] = {}
         self.plan = new_plan(network.capacity)
+        self.seated = new_plan(network.capacity)
+        self.loose = np.empty(network.capacity, LOOSE)
+        self.may_stop = False
+        """Whether the policy may stop any kind of job that is known."""
         self.models, self.snapshot = empty_snapshot(network)
         self._terms = Terms(network, accelerators, rates, self.snapshot)
 
@@ -81,27 +85,18 @@ class State:
         row = self._kind_row.get(kind)
         return self._append_kind(kind) if row is None else row
 
-    def warm(self, kind: int, market: int, restart_s: float) -> int:
-        """Give the row of the kind for jobs that are loaded in a market, once begun elsewhere.
+    def warm(self, rows: NDArray[np.int32]) -> None:
+        """Prepare for running jobs to be weighed against others: see `Snapshot.warm`.
 
-        Everything is as for the kind itself, but the work begins `restart_s` later in every
-        other market.
+        For the market where it runs a job counts as if its work were shorter by what a stop
+        would cost it; in any other one it starts again, as a stopped one does.
         """
-        key = (kind, market, restart_s)
-        row = self._warm_row.get(key)
-        if row is None:
-            row = self._warm_row[key] = len(self.kinds)
-            self.kinds.append(self.kinds[kind])
-            self._room_for_kinds(len(self.kinds))
-            s = self.snapshot
-            s.kinds[row] = s.kinds[kind]
-            s.kinds[row]["active"] = s.kinds[row]["level"] = 0
-            s.rate[row], s.barred[row] = s.rate[kind], s.barred[kind]
-            s.stage[row] = s.stage[kind] + restart_s
-            s.stage[row, market] = s.stage[kind, market]
-            s.pace[row] = s.pace[kind]
-            self._without_slack(row)
-        return row
+        s = self.snapshot
+        kinds, markets = s.jobs["kind"][rows], s.pools["market"][s.jobs["pool"][rows]]
+        missing = (s.kinds["stopped"][kinds] >= 0) & (s.warm[kinds, markets] < 0)
+        for kind, market in zip(kinds[missing].tolist(), markets[missing].tolist(), strict=True):
+            if self.snapshot.warm[kind, market] < 0:
+                self._append_warm(kind, market)
 
     def add(
         self,
@@ -145,6 +140,7 @@ class State:
         new["kind"], new["work"], new["submitted"] = kinds, work, submitted
         new["pool"] = new["block"] = new["running"] = -1
         new["ends"], new["waiting"], new["due"] = 0.0, False, -1.0
+        new["deadline"], new["stopping"] = inf, False
         self.n_jobs = after
         return first
 
@@ -217,12 +213,50 @@ class State:
         record["count"], record["tenant"] = kind.count, tenant_row
         record["home"] = self._site_row.get(tenant.home or "", -1)
         record["weight"] = 2.0**kind.priority
-        s.rate[row], s.barred[row], s.stage[row], s.pace[row] = terms
+        s.rate[row], s.barred[row], s.stage[row], s.charge[row], s.pace[row] = terms
+        record["restart"], record["checkpoint"] = kind.restart_s, kind.checkpoint_s
+        record["cold"], record["stopped"], s.warm[row] = row, -1, -1
         record["accounted"], record["share"] = self.policy.accounts, tenant.share
         rate = s.rate[row, s.pools["market"]]
         used = s.pools["capacity"] * ((rate > 0) & (s.pools["capacity"] >= kind.count))
         record["best"] = rate.max(where=used > 0, initial=0.0)
         record["mean"] = rate @ used / max(1, used.sum())
+        self._without_slack(row)
+        if kind.restart_s < inf:
+            self._append_stopped(row)
+        return row
+
+    def _append_stopped(self, cold: int) -> None:
+        """Add the kind for jobs of this one that were stopped: they start later everywhere."""
+        row = self._append_like(cold)
+        s = self.snapshot
+        for time in (s.stage, s.charge):
+            time[row] += s.kinds[row]["restart"]
+        s.kinds["stopped"][[cold, row]] = row
+        self.may_stop = self.policy.preempts
+
+    def _append_warm(self, kind: int, market: int) -> None:
+        row = self._append_like(kind)
+        s = self.snapshot
+        cold, stopped = s.kinds[kind]["cold"], s.kinds[kind]["stopped"]
+        # Half of what lies between two checkpoints is lost on average.
+        loss = s.kinds[kind]["restart"] + s.kinds[kind]["checkpoint"] / 2
+        s.stage[row] = s.stage[stopped]
+        s.charge[row] = s.charge[cold] + loss
+        s.stage[row, market], s.charge[row, market] = 0.0, -loss
+        s.warm[kind, market] = row
+
+    def _append_like(self, kind: int) -> int:
+        """Add a copy of the kind, without jobs; give its row."""
+        row = len(self.kinds)
+        self.kinds.append(self.kinds[kind])
+        self._room_for_kinds(row + 1)
+        s = self.snapshot
+        s.kinds[row] = s.kinds[kind]
+        s.kinds[row]["active"] = s.kinds[row]["level"] = 0
+        for table in (s.rate, s.barred, s.stage, s.charge, s.pace):
+            table[row] = table[kind]
+        s.warm[row] = -1
         self._without_slack(row)
         return row
 
@@ -241,7 +275,7 @@ class State:
             kinds=np.concatenate([s.kinds, np.zeros(more, KIND)]),
             **{
                 name: np.pad(getattr(s, name), ((0, more), (0, 0)))
-                for name in ("rate", "barred", "stage", "pace")
+                for name in ("rate", "barred", "stage", "charge", "pace", "warm")
             },
         )
 

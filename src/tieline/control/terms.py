@@ -26,6 +26,8 @@ class Row(NamedTuple):
     """Bits of `Reason`."""
     stage: NDArray[np.float64]
     """Time before the work begins [s]; inf where barred."""
+    charge: NDArray[np.float64]
+    """`stage` and all else that counts like time before the work [s]; inf where barred."""
     pace: NDArray[np.float64]
     """1 / rate; inf where barred."""
 
@@ -106,4 +108,4 @@ class Terms:
         rate = np.where(bars == 0, np.array(rates)[self._market_nature], 0.0)
         stage = np.where(bars == 0, staging[self._market_region], np.inf)
         pace = np.divide(1.0, rate, out=np.full(len(rate), np.inf), where=rate > 0)
-        return Row(rate, bars, stage, pace)
+        return Row(rate, bars, stage, stage.copy(), pace)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from tieline.model.workload import Workload
@@ -9,6 +10,10 @@ from tieline.model.workload import Workload
 #: Run time assumed for a job without an estimate [s]; shown as `assumed`. One hour lies
 #: between the median (minutes) and the mean (hours) of the Philly and Helios traces.
 DEFAULT_ESTIMATE_S: Final = 3600.0
+
+#: Time that a stop and a new start cost a job that may be stopped and does not say [s].
+#: Assumed: to save, to wait for the stop, to load weights and compile.
+DEFAULT_RESTART_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,12 @@ class JobSpec:
     deadline_s: float | None = None
     """UTC epoch by which it should end."""
     preemptible: bool = False
+    """Whether it may be stopped and started again, here or elsewhere: it saves its state."""
+    restart_s: float = DEFAULT_RESTART_S
+    """Time that a stop and a new start cost it; counts only where it is preemptible."""
+    checkpoint_s: float = 0.0
+    """Time between two checkpoints, so that a stop loses as much at most; 0 means that it saves
+    its state when it is told to stop."""
     idempotent: bool = False
     """Whether a second run does no harm, even at the same time as the first."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +75,9 @@ class JobKind:
     sensitivity: str = "open"
     residency: frozenset[str] = frozenset()
     priority: int = 0
+    restart_s: float = inf
+    """Time that a stop and a new start cost; inf means that it may not be stopped."""
+    checkpoint_s: float = 0.0
 
     @classmethod
     def of(cls, spec: JobSpec) -> "JobKind":
@@ -78,4 +92,6 @@ class JobKind:
             sensitivity=spec.sensitivity,
             residency=spec.residency,
             priority=spec.priority,
+            restart_s=spec.restart_s if spec.preemptible else inf,
+            checkpoint_s=spec.checkpoint_s if spec.preemptible else 0.0,
         )

@@ -23,10 +23,13 @@ JOB: Final = np.dtype(
         ("pool", np.int32),  # where it holds accelerators; -1 when it holds none
         ("work", np.float64),  # estimated run time at rate 1 [s]
         ("submitted", np.float64),  # [s]
+        ("began", np.float64),  # start of the present attempt [s]
         ("ends", np.float64),  # estimated end of the present attempt [s]
+        ("deadline", np.float64),  # when it should be done [s]; inf without one
         ("block", np.int32),  # first block it holds; -1 when none
         ("running", np.int32),  # place in `running`; -1 when it holds nothing
         ("waiting", np.bool_),  # whether it is in the queue
+        ("stopping", np.bool_),  # whether it was told to stop, and has not ended yet
         # Reading of its kind's `clock` at its end under an equal split; -1 without accounts.
         ("due", np.float64),
     ],
@@ -39,6 +42,10 @@ KIND: Final = np.dtype(
         ("tenant", np.int32),
         ("home", np.int32),  # site row of the tenant's home; -1 when it has none
         ("weight", np.float64),  # factor on the value of the job, > 0
+        ("restart", np.float64),  # time lost by a stop [s]; inf = may not be stopped
+        ("checkpoint", np.float64),  # between checkpoints [s]; 0 = it saves when told to stop
+        ("cold", np.int32),  # row of the kind for jobs that have not begun
+        ("stopped", np.int32),  # row of the kind for jobs that were stopped; -1 = never are
         ("start", np.int64),  # its waiting jobs are queue[start:end] ...
         ("end", np.int64),
         ("region_first", np.int64),  # ... inside its region queue[region_first:region_last]
@@ -101,8 +108,13 @@ class Snapshot(NamedTuple):
     """Axes K, M: bits of `Reason` that the filters found."""
     stage: NDArray[np.float64]
     """Axes K, M: time before the work begins there [s], >= 0: staging, restart; inf = never."""
+    charge: NDArray[np.float64]
+    """Axes K, M: `stage` and all else that counts like time before the work [s], such as the
+    cost of moving data; below 0 where staying saves a restart; inf = never."""
     pace: NDArray[np.float64]
     """Axes K, M: 1 / rate [s per unit of work]; inf = never."""
+    warm: NDArray[np.int32]
+    """Axes K, M: row of the kind for jobs that run there and may be stopped; -1 = none yet."""
     markets: NDArray[np.void]
     """Axis M, dtype `MARKET`."""
     market_pools: NDArray[np.int32]

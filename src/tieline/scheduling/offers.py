@@ -1,7 +1,8 @@
 """What a job is worth in each market, and the best of them.
 
 The value of starting job j in market m now is v = weight / e, with e the estimated time to
-its end there: staging plus work over rate (the generalised c-mu rule).
+its end there: charge plus work over rate (the generalised c-mu rule). The charge is staging
+and whatever else counts like time before the work.
 """
 
 from typing import Final
@@ -23,7 +24,7 @@ _LEAST_WORK_S: Final = 1e-9
 def value(s: Snapshot, row: int, k: int, m: int) -> float:
     """Give the value of a start in the market now [finished jobs per second]; 0 if barred."""
     work = max(_LEAST_WORK_S, s.jobs[row].work)
-    return s.kinds[k].weight / max(_SHORTEST_S, s.stage[k, m] + work * s.pace[k, m])
+    return s.kinds[k].weight / max(_SHORTEST_S, s.charge[k, m] + work * s.pace[k, m])
 
 
 @compiled
@@ -31,7 +32,7 @@ def _weigh(  # noqa: PLR0913, PLR0917 - plain arrays, so that it becomes vector 
     weight: float,
     work: float,
     n: int,
-    stage: Array,
+    charge: Array,
     pace: Array,
     prices: Array,
     most: Array,
@@ -42,7 +43,7 @@ def _weigh(  # noqa: PLR0913, PLR0917 - plain arrays, so that it becomes vector 
     Plain rows in, no branches: the compiler turns this into vector instructions.
     """
     for m in range(len(out)):
-        run_s = stage[m] + work * pace[m]
+        run_s = charge[m] + work * pace[m]
         surplus = weight / (run_s if run_s > _SHORTEST_S else _SHORTEST_S) - n * prices[m]  # noqa: FURB136 - max() is no vector instruction here
         out[m] = surplus if most[m] >= n else -1.0
 
@@ -59,7 +60,7 @@ def surpluses(s: Snapshot, room: Room, prices: Array, row: int, out: Array) -> N
     k = s.jobs[row].kind
     n, t = s.kinds[k].count, s.kinds[k].tenant
     work = max(_LEAST_WORK_S, s.jobs[row].work)
-    _weigh(s.kinds[k].weight, work, n, s.stage[k], s.pace[k], prices, room.most, out)
+    _weigh(s.kinds[k].weight, work, n, s.charge[k], s.pace[k], prices, room.most, out)
     if s.limit[t].min() < UNLIMITED:
         for m in range(len(out)):
             if not quota_left(s, room.used, k, s.markets[m].accelerator):

@@ -46,5 +46,7 @@ class Policy:
     """(snapshot, empty plan, now [s]) -> decision. Pure apart from filling the plan."""
     home_only: bool = False
     """Whether tenants use only their home site."""
+    preempts: bool = False
+    """Whether jobs that may be stopped are decided anew while they run."""
     accounts: bool = False
     """Whether it needs accounts of service received and due (`tieline.scheduling.accounts`)."""

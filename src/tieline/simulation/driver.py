@@ -6,7 +6,7 @@ cycles of a live run are another world (`tieline.simulation.recorded`).
 
 import heapq
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +15,13 @@ from tieline.control.cycle import NO_ROWS, Actions, Observations, run_cycle
 from tieline.control.state import State
 from tieline.model.errors import InputError
 from tieline.scheduling.policy import Decision
+from tieline.simulation.schedule import Attempts, Schedule
 
 #: Called after each cycle: (now, decision).
 Watcher = Callable[[float, Decision], None]
 
 #: Yields (now, what happened), in order of time, and is sent what was started then.
 World = Generator[tuple[float, Observations], Actions, None]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What became of every job. Axis J; nan and -1 where a job never started."""
-
-    start_s: NDArray[np.float64]
-    end_s: NDArray[np.float64]
-    pool: NDArray[np.int32]
-    cycles: int
 
 
 def drive(state: State, world: World, watch: Watcher | None = None) -> int:
@@ -89,8 +80,7 @@ def simulate(
     job of no duration ends in a cycle of its own at the instant it started.
     """
     _check(state, submit_s, duration_s)
-    n = len(submit_s)
-    schedule = Schedule(np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int32), 0)
+    schedule = Schedule.empty(len(submit_s), len(state.network.pools))
     world = _trace_world(state, submit_s, duration_s, np.flatnonzero(runnable), schedule)
     return replace(schedule, cycles=drive(state, world, watch))
 
@@ -117,23 +107,26 @@ def _trace_world(
     arriving: NDArray[np.int64],
     schedule: Schedule,
 ) -> World:
-    """Submit the arriving rows at their times, end what was started, and fill the schedule."""
-    start, end, where = schedule.start_s, schedule.end_s, schedule.pool
+    """Submit the arriving rows at their times, end what was started, and fill the schedule.
+
+    A job that is told to stop has stopped at that instant, and waits again.
+    """
+    attempts = Attempts(state, duration_s, schedule)
     times = submit_s[arriving].tolist()
     times.append(np.inf)
-    kind = state.snapshot.jobs["kind"]
-    rate = state.snapshot.rate
-    stage = state.snapshot.stage
-    market = state.snapshot.pools["market"]
     ends: list[tuple[float, int]] = []
-    at, n_arriving = 0, len(arriving)
-    while at < n_arriving or ends:
-        now = times[at]
-        if ends and ends[0][0] < now:
-            now = ends[0][0]
+    at, n_arriving, now = 0, len(arriving), 0.0
+    stopped = NO_ROWS
+    while at < n_arriving or ends or len(stopped):
+        if not len(stopped):
+            now = times[at]
+            if ends and ends[0][0] < now:
+                now = ends[0][0]
         ended: list[int] = []
         while ends and ends[0][0] == now:
-            ended.append(heapq.heappop(ends)[1])
+            finish, row = heapq.heappop(ends)
+            if attempts.ends(row, finish):
+                ended.append(row)
         first = at
         while times[at] == now:
             at += 1
@@ -141,11 +134,19 @@ def _trace_world(
             ended=np.array(ended, np.int64) if ended else NO_ROWS,
             submitted=arriving[first:at] if at > first else NO_ROWS,
         )
+        if len(stopped):
+            seen = Observations(
+                ended=np.concatenate([seen.ended, stopped]),
+                submitted=np.concatenate([stopped, seen.submitted]),
+            )
+        elif not ended and at == first:  # a stop has made this end void
+            continue
         actions = yield now, seen
         for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
-            k, m = kind[row], market[pool]
-            finish = now + (stage[k, m] + duration_s[row] / rate[k, m])  # as `run_time` adds
-            start[row] = now
-            end[row] = finish
-            where[row] = pool
-            heapq.heappush(ends, (finish, row))
+            heapq.heappush(ends, (attempts.begin(row, pool, now), row))
+        stopped = NO_ROWS
+        if len(actions.stops):
+            stopped = actions.stops.astype(np.int64)
+            for row in actions.stops.tolist():
+                attempts.stop(row, now)
+    attempts.close()

@@ -5,24 +5,15 @@ as many whole steps as fit into the round, at least one, and the round ends when
 in it is done with its steps. Source: Narayanan et al., OSDI '20, and its simulator.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tieline.control.cycle import NO_ROWS, Observations
+from tieline.control.cycle import NO_ROWS, Actions, Observations, Rows
 from tieline.control.state import State
-from tieline.simulation.driver import Schedule, Watcher, World, drive
-
-
-@dataclass(frozen=True)
-class Rounds:
-    """How long a round is, and what starting again costs."""
-
-    length_s: float
-    """> 0."""
-    restart_s: float = 0.0
-    """Time lost whenever a job that has run goes on elsewhere, or after a pause [s]."""
+from tieline.simulation.driver import Watcher, World, drive
+from tieline.simulation.schedule import Schedule
 
 
 def steps_of(duration_s: NDArray[np.float64], step_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -32,29 +23,87 @@ def steps_of(duration_s: NDArray[np.float64], step_s: NDArray[np.float64]) -> ND
 
 
 class _Progress:
-    """Remaining steps of each job, and what a round does to them."""
+    """Remaining steps of each job, who runs, and what a round does to them."""
 
     def __init__(
-        self, duration_s: NDArray[np.float64], step_s: NDArray[np.float64], rounds: Rounds
+        self,
+        state: State,
+        duration_s: NDArray[np.float64],
+        step_s: NDArray[np.float64],
+        length_s: float,
+        schedule: Schedule,
     ) -> None:
-        self.step_s = np.where(step_s > 0, step_s, 1.0)
-        self.whole = step_s > 0
-        self.left = steps_of(duration_s, step_s)
-        self.rounds = rounds
+        self._state = state
+        self._step_s = np.where(step_s > 0, step_s, 1.0)
+        self._whole = step_s > 0
+        self._left = steps_of(duration_s, step_s)
+        self._length_s = length_s
+        self._schedule = schedule
+        self._delay_s: dict[int, float] = {}
+        """By row of a running job: time before its work goes on [s]."""
 
-    def work(self, row: int) -> float:
-        """Give the run time left at rate 1 [s]."""
-        return float(self.left[row] * self.step_s[row])
+    @property
+    def running(self) -> bool:
+        """Whether any job runs."""
+        return bool(self._delay_s)
 
-    def run(self, row: int, rate: float, delay_s: float) -> float:
+    def seen(self, arrived: Rows, estimated: NDArray[np.float64]) -> Observations:
+        """Give what the scheduler sees before a round: who ended, came, and how far all are.
+
+        Parameters
+        ----------
+        estimated
+            Shape (J,): what the whole work is taken to be over what it is.
+        """
+        ended = [row for row in self._delay_s if self._left[row] <= 0]
+        for row in ended:
+            del self._delay_s[row]
+        rows = np.array(list(self._delay_s), np.int64)
+        return Observations(
+            ended=np.array(ended, np.int64) if ended else NO_ROWS,
+            submitted=arrived,
+            reported=rows,
+            left=self._left[rows] * self._step_s[rows] * estimated[rows],
+        )
+
+    def begin(self, actions: Actions, now: float) -> None:
+        """Start jobs: each waits for what comes before its work."""
+        s, schedule = self._state.snapshot, self._schedule
+        for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
+            self._delay_s[row] = float(s.stage[s.jobs["kind"][row], s.pools["market"][pool]])
+            if schedule.pool[row] < 0:
+                schedule.start_s[row] = now
+            schedule.pool[row] = pool
+
+    def stop(self, rows: Rows) -> None:
+        """Stop jobs; they keep the steps they have done."""
+        for row in rows.tolist():
+            del self._delay_s[row]
+        self._schedule.stops[rows] += 1
+
+    def round(self, now: float) -> float:
+        """Run a round; give the time it takes [s]."""
+        s, schedule, longest = self._state.snapshot, self._schedule, 0.0
+        for row, delay_s in self._delay_s.items():
+            pool, k = schedule.pool[row], s.jobs["kind"][row]
+            took_s = self._run(row, float(s.rate[k, s.pools["market"][pool]]), delay_s)
+            schedule.end_s[row] = now + took_s
+            longest = max(longest, took_s)
+            self._delay_s[row] = 0.0
+        for row in self._delay_s:
+            count = s.kinds["count"][s.jobs["kind"][row]]
+            schedule.busy_s[schedule.pool[row]] += count * longest
+        return longest
+
+    def _run(self, row: int, rate: float, delay_s: float) -> float:
         """Run the job for a round at the rate, `delay_s` late; give the time it took [s]."""
-        speed = rate / self.step_s[row]  # steps per second
-        steps = speed * max(0.0, self.rounds.length_s - delay_s)
-        if self.whole[row]:
+        speed = rate / self._step_s[row]  # steps per second
+        steps = speed * max(0.0, self._length_s - delay_s)
+        if self._whole[row]:
             # A hair above the product, so that 359.99999 steps of 360 count as 360.
             steps = max(1.0, float(np.floor(steps * (1.0 + 1e-12))))
-        steps = min(steps, self.left[row])
-        self.left[row] -= steps
+        steps = min(steps, self._left[row])
+        self._left[row] -= steps
         return delay_s + float(steps) / speed
 
 
@@ -64,10 +113,10 @@ def round_world(
     duration_s: NDArray[np.float64],
     step_s: NDArray[np.float64],
     runnable: NDArray[np.bool_],
-    rounds: Rounds,
+    length_s: float,
     schedule: Schedule,
 ) -> World:
-    """Yield one set of observations per round, and fill the schedule.
+    """Yield what has happened by the start of each round, and fill the schedule.
 
     Parameters
     ----------
@@ -77,54 +126,36 @@ def round_world(
         Shape (J,): run time of one step at rate 1 [s]; 0 for jobs that need not stop at
         whole steps.
     schedule
-        Shape (J,): written; `start_s` is the first start, `pool` the last one.
+        Shape (J,): written.
 
     Notes
     -----
-    A running job is told to the cycle as ended and submitted again, with what is left of it.
-    Where a restart costs time, its kind becomes one that starts late everywhere but where it
-    is loaded (`State.warm`), so that a policy weighs a move against staying.
+    Whoever is told to stop has stopped at that instant: the round begins when nobody is.
     """
-    progress = _Progress(duration_s, step_s, rounds)
-    s = state.snapshot
-    market = s.pools["market"]
-    cold = s.jobs["kind"].copy()
-    loaded = np.full(len(submit_s), -1)
+    progress = _Progress(state, duration_s, step_s, length_s, schedule)
     arriving = np.flatnonzero(runnable)
-    running: dict[int, int] = {}
+    work, estimated = state.snapshot.jobs["work"], np.ones(len(submit_s))
     at, unfinished = 0, 0
     now = float(submit_s[arriving[0]]) if len(arriving) else 0.0
     while at < len(arriving) or unfinished:
         first = at
         while at < len(arriving) and submit_s[arriving[at]] <= now:
             at += 1
-        again = [row for row in running if progress.left[row] > 0]
-        unfinished += at - first - (len(running) - len(again))
-        for row in again:
-            state.snapshot.jobs["work"][row] = progress.work(row)
-            if rounds.restart_s > 0:
-                kind = state.warm(int(cold[row]), int(loaded[row]), rounds.restart_s)
-                state.snapshot.jobs["kind"][row] = kind
-        ended = np.array(list(running), np.int64) if running else NO_ROWS
-        submitted = np.concatenate([np.array(again, np.int64), arriving[first:at]])
-        if not unfinished and at == len(arriving):
-            yield now, Observations(ended=ended)
-            return
-        actions = yield now, Observations(ended=ended, submitted=submitted)
-        before, running, longest = running, {}, 0.0
-        for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
-            m = int(market[pool])
-            running[row] = m
-            stays = before.get(row) == m
-            delay_s = 0.0 if stays or loaded[row] < 0 else rounds.restart_s
-            loaded[row] = m
-            took_s = progress.run(row, float(state.snapshot.rate[cold[row], m]), delay_s)
-            longest = max(longest, took_s)
-            if np.isnan(schedule.start_s[row]):
-                schedule.start_s[row] = now
-            schedule.end_s[row] = now + took_s
-            schedule.pool[row] = pool
-        now = now + longest if running else float(submit_s[arriving[at]])
+        arrived = arriving[first:at]
+        estimated[arrived] = work[arrived] / np.where(duration_s > 0, duration_s, 1.0)[arrived]
+        seen = progress.seen(arrived, estimated)
+        unfinished += len(arrived) - len(seen.ended)
+        actions = yield now, seen
+        progress.begin(actions, now)
+        while len(actions.stops):
+            stopped = actions.stops.astype(np.int64)
+            progress.stop(stopped)
+            actions = yield now, Observations(ended=stopped, submitted=stopped)
+            progress.begin(actions, now)
+        if progress.running:
+            now += progress.round(now)
+        elif at < len(arriving):
+            now = float(submit_s[arriving[at]])
 
 
 def simulate_rounds(
@@ -133,14 +164,14 @@ def simulate_rounds(
     duration_s: NDArray[np.float64],
     step_s: NDArray[np.float64],
     runnable: NDArray[np.bool_],
-    rounds: Rounds,
+    length_s: float,
     watch: Watcher | None = None,
 ) -> Schedule:
     """Run jobs 0..J-1 of an untouched state in rounds and give the schedule.
 
-    See `round_world` for the arguments and `simulate` for the same without rounds.
+    See `round_world` for the arguments and `simulate` for the same without rounds. Jobs whose
+    kind may not be stopped keep what they hold from round to round.
     """
-    n = len(submit_s)
-    schedule = Schedule(np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int32), 0)
-    world = round_world(state, submit_s, duration_s, step_s, runnable, rounds, schedule)
+    schedule = Schedule.empty(len(submit_s), len(state.network.pools))
+    world = round_world(state, submit_s, duration_s, step_s, runnable, length_s, schedule)
     return replace(schedule, cycles=drive(state, world, watch))

@@ -1,6 +1,7 @@
 """From a trace to rows of a state: kinds interned once, jobs added as arrays."""
 
 from collections import Counter
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,13 @@ def recorded_on(network: Network, trace: Trace) -> str:
     return min(counts, key=lambda model: (-counts[model], model))
 
 
-def add_trace(state: State, trace: Trace) -> NDArray[np.bool_]:
+def add_trace(state: State, trace: Trace, restart_s: float = inf) -> NDArray[np.bool_]:
     """Make the trace's jobs known to an empty state, row by row; tell which can ever run.
+
+    Parameters
+    ----------
+    restart_s
+        Time that a stop and a new start cost each of them; inf means that none may be stopped.
 
     Returns
     -------
@@ -39,7 +45,9 @@ def add_trace(state: State, trace: Trace) -> NDArray[np.bool_]:
     distinct, inverse = np.unique(parts, axis=0, return_inverse=True)
     kinds = np.array(
         [
-            state.intern(JobKind(trace.tenants[t], trace.workloads[w], int(n)))
+            state.intern(
+                JobKind(trace.tenants[t], trace.workloads[w], int(n), restart_s=restart_s)
+            )
             for t, w, n in distinct
         ],
         np.int32,

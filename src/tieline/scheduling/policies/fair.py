@@ -204,5 +204,6 @@ FAIR = Policy(
     summary="weighted max-min of service between tenants, across unequal chips",
     order="submission",
     decide=_decide,
+    preempts=True,
     accounts=True,
 )

@@ -114,5 +114,6 @@ FINISH_TIME = Policy(
     summary="nobody much later than under an equal split, the rest by value",
     order="work",
     decide=_decide,
+    preempts=True,
     accounts=True,
 )

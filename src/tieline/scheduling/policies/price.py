@@ -30,4 +30,5 @@ PRICE = Policy(
     summary="the clearing: value against shadow prices, with a certified gap",
     order="work",
     decide=_decide,
+    preempts=True,
 )

@@ -29,4 +29,5 @@ SHORTEST = Policy(
     summary="least remaining accelerator-time first, whatever fits",
     order="work",
     decide=_decide,
+    preempts=True,
 )
