@@ -65,7 +65,7 @@ def test_when_all_have_ended_all_is_free(held: list[tuple[int, int]], order: Ran
     order.shuffle(rows)
     left = list(rows)
     for row in rows:
-        absorb(state, Observations(ended=np.array([row])))
+        absorb(state, Observations(ended=np.array([row])), 0.0)
         left.remove(row)
         s = state.snapshot
         for p, pool in enumerate(POOLS):
