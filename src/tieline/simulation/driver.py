@@ -7,11 +7,12 @@ cycles of a live run are another world (`tieline.simulation.recorded`).
 import heapq
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tieline.control.cycle import NO_ROWS, Actions, Observations, run_cycle
+from tieline.control.cycle import NO_ROWS, Actions, Observations, Rows, run_cycle
 from tieline.control.state import State
 from tieline.model.errors import InputError
 from tieline.scheduling.policy import Decision
@@ -21,6 +22,22 @@ Watcher = Callable[[float, Decision], None]
 
 #: Yields (now, what happened), in order of time, and is sent what was started then.
 World = Generator[tuple[float, Observations], Actions, None]
+
+
+class Estimator(Protocol):
+    """Tells the scheduler how long jobs run, where that is not the truth.
+
+    It writes `JOB.work` of the state. At one instant it hears of the ends first.
+    """
+
+    def at_submission(self, rows: Rows, now: float) -> None:
+        """Write the work of jobs that are about to be submitted for the first time."""
+
+    def at_end(self, rows: Rows, now: float) -> None:
+        """Learn from jobs that are finished."""
+
+    def left(self, row: int, done_s: float) -> float:
+        """Give the work left of a job that has done `done_s` of it; all in seconds at rate 1."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ def simulate(
     duration_s: NDArray[np.float64],
     runnable: NDArray[np.bool_],
     watch: Watcher | None = None,
+    estimator: Estimator | None = None,
 ) -> Schedule:
     """Run jobs 0..J-1 of an untouched state to their ends and give the schedule.
 
@@ -75,6 +93,8 @@ def simulate(
         Shape (J,): jobs that are False here are never submitted.
     watch
         Called after every cycle.
+    estimator
+        Without one the work of every job stays as it is in the state.
 
     Raises
     ------
@@ -91,7 +111,8 @@ def simulate(
     _check(state, submit_s, duration_s)
     n = len(submit_s)
     schedule = Schedule(np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int32), 0)
-    world = _trace_world(state, submit_s, duration_s, np.flatnonzero(runnable), schedule)
+    arriving = np.flatnonzero(runnable)
+    world = _trace_world(state, submit_s, duration_s, arriving, schedule, estimator)
     return replace(schedule, cycles=drive(state, world, watch))
 
 
@@ -116,6 +137,7 @@ def _trace_world(
     duration_s: NDArray[np.float64],
     arriving: NDArray[np.int64],
     schedule: Schedule,
+    estimator: Estimator | None,
 ) -> World:
     """Submit the arriving rows at their times, end what was started, and fill the schedule."""
     start, end, where = schedule.start_s, schedule.end_s, schedule.pool
@@ -141,6 +163,9 @@ def _trace_world(
             ended=np.array(ended, np.int64) if ended else NO_ROWS,
             submitted=arriving[first:at] if at > first else NO_ROWS,
         )
+        if estimator is not None:
+            estimator.at_end(seen.ended, now)
+            estimator.at_submission(seen.submitted, now)
         actions = yield now, seen
         for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
             k, m = kind[row], market[pool]
