@@ -112,7 +112,7 @@ def simulate(
     n = len(submit_s)
     schedule = Schedule(np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int32), 0)
     arriving = np.flatnonzero(runnable)
-    world = _trace_world(state, submit_s, duration_s, arriving, schedule, estimator)
+    world = trace_world(state, submit_s, duration_s, arriving, schedule, estimator)
     return replace(schedule, cycles=drive(state, world, watch))
 
 
@@ -131,7 +131,7 @@ def _check(state: State, submit_s: NDArray[np.float64], duration_s: NDArray[np.f
         )
 
 
-def _trace_world(
+def trace_world(
     state: State,
     submit_s: NDArray[np.float64],
     duration_s: NDArray[np.float64],
@@ -139,7 +139,17 @@ def _trace_world(
     schedule: Schedule,
     estimator: Estimator | None,
 ) -> World:
-    """Submit the arriving rows at their times, end what was started, and fill the schedule."""
+    """Submit the arriving rows at their times, end what was started, and fill the schedule.
+
+    Parameters
+    ----------
+    submit_s, duration_s
+        Shape (J,), as for `simulate`; J rows of the state, of which others may run already.
+    arriving
+        Rows in order of submission.
+    schedule
+        Shape (J,): written. A job that has an end in it runs, and ends then.
+    """
     start, end, where = schedule.start_s, schedule.end_s, schedule.pool
     times = submit_s[arriving].tolist()
     times.append(np.inf)
@@ -147,7 +157,9 @@ def _trace_world(
     rate = state.snapshot.rate
     stage = state.snapshot.stage
     market = state.snapshot.pools["market"]
-    ends: list[tuple[float, int]] = []
+    under_way = np.flatnonzero(np.isfinite(end))
+    ends = list(zip(end[under_way].tolist(), under_way.tolist(), strict=True))
+    heapq.heapify(ends)
     at, n_arriving = 0, len(arriving)
     while at < n_arriving or ends:
         now = times[at]
