@@ -14,7 +14,8 @@ from tieline.model.rates import RateBook
 from tieline.model.trace import ThroughputTable
 from tieline.model.workload import Workload
 from tieline.scheduling.policy import Policy
-from tieline.simulation.driver import Schedule, Watcher, simulate
+from tieline.simulation.driver import Watcher, simulate
+from tieline.simulation.schedule import Schedule
 
 MODELS = ("a", "b", "c", "d")
 CHIPS = {name: Accelerator(name, name.upper(), "V", "US", "cuda") for name in (*MODELS, "base")}

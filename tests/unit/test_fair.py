@@ -7,7 +7,7 @@ import pytest
 
 from tieline.model.network import Tenant
 from tieline.scheduling.policies.fair import FAIR
-from tieline.simulation.driver import Schedule
+from tieline.simulation.schedule import Schedule
 from twins.cases import Case, Job, kind, network
 
 

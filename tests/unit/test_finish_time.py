@@ -47,9 +47,8 @@ def in_rounds(policy: Policy, case: Case, length_s: float) -> np.ndarray:
         case.state(policy),
         case.submit,
         run,
-        np.zeros(len(run)),
         np.ones(len(run), np.bool_),
-        Rounds(length_s),
+        Rounds(length_s, np.zeros(len(run))),
     )
     return schedule.end_s - case.submit
 

@@ -14,7 +14,7 @@ from tieline.scheduling.policies.backfill import BACKFILL
 from tieline.scheduling.policies.fifo import FIFO
 from tieline.scheduling.policies.isolated import ISOLATED
 from tieline.scheduling.policy import Policy
-from tieline.simulation.driver import Schedule
+from tieline.simulation.schedule import Schedule
 from twins.cases import MODELS, Case, Job, cases, kind, network
 from twins.turns import InTurn, Start, counter_queue
 

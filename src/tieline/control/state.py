@@ -5,6 +5,7 @@ own methods; all are deterministic, so the same calls in the same order give the
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from math import inf
 from typing import Final
@@ -23,10 +24,10 @@ from tieline.model.job import JobKind
 from tieline.model.network import Network, Tenant
 from tieline.model.rates import RateBook
 from tieline.model.reasons import Reason
-from tieline.model.snapshot import JOB, KIND
+from tieline.model.snapshot import JOB, KIND, Snapshot
 from tieline.rules.quota import quota, total_quota
 from tieline.scheduling.policy import Policy
-from tieline.scheduling.room import new_plan
+from tieline.scheduling.room import Plan, new_plan
 
 #: The largest gang that an array of counts can hold; far above any network.
 _LARGEST_GANG: Final = 2**31 - 1
@@ -85,7 +86,7 @@ class State:
         row = self._kind_row.get(kind)
         return self._append_kind(kind) if row is None else row
 
-    def warm(self, rows: NDArray[np.int32]) -> None:
+    def warm(self, rows: NDArray[np.int32] | NDArray[np.int64]) -> None:
         """Prepare for running jobs to be weighed against others: see `Snapshot.warm`.
 
         For the market where it runs a job counts as if its work were shorter by what a stop
@@ -169,6 +170,8 @@ class State:
         counts = s.kinds["count"][s.jobs["kind"][rows]]
         for i in np.argsort(-counts, kind="stable"):
             restore(s, rows[i], pools[i], began[i], self.plan.seats)
+        if self.may_stop:
+            self.warm(rows)
 
     def bars(self) -> NDArray[np.uint16]:
         """Give the reasons that keep each kind off each pool for good, axes K, P.
@@ -195,6 +198,33 @@ class State:
         waiting = np.flatnonzero(s.jobs["waiting"])
         queue = lay_queue(s.jobs, s.kinds, waiting, by_work=self.by_work)
         self.snapshot = s._replace(queue=queue)
+
+    def fork(self) -> tuple["State", NDArray[np.int64]]:
+        """Give a state of its own with the open jobs alone, and the row of each in this one.
+
+        They keep their order, so it decides as this one does. Neither writes what the other
+        reads.
+
+        Notes
+        -----
+        O(J + open jobs x log(open jobs)), and a copy of all else.
+        """
+        s, fork = self.snapshot, copy(self)
+        held = s.running[: s.n_running[0]]
+        rows = np.union1d(held, np.flatnonzero(s.jobs["waiting"][: self.n_jobs])).astype(np.int64)
+        tables = {name: array.copy() for name, array in s._asdict().items() if name != "jobs"}
+        jobs = s.jobs[rows]
+        tables["running"][: len(held)] = np.searchsorted(rows, held)
+        waiting = np.flatnonzero(jobs["waiting"])
+        tables["queue"] = lay_queue(jobs, tables["kinds"], waiting, by_work=self.by_work)
+        fork.snapshot, fork.n_jobs = Snapshot(jobs=jobs, **tables), len(rows)
+        for name, value in vars(self).items():
+            if isinstance(value, dict | list):
+                setattr(fork, name, value.copy())
+            elif isinstance(value, Plan):  # scratch
+                setattr(fork, name, new_plan(self.network.capacity))
+        fork.loose = np.empty_like(self.loose)
+        return fork, rows
 
     def _append_kind(self, kind: JobKind) -> int:
         if not 1 <= kind.count <= _LARGEST_GANG:

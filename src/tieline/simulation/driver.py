@@ -4,14 +4,14 @@
 cycles of a live run are another world (`tieline.simulation.recorded`).
 """
 
-import heapq
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tieline.control.cycle import NO_ROWS, Actions, Observations, run_cycle
+from tieline.control.cycle import NO_ROWS, Actions, Observations, Rows, run_cycle
 from tieline.control.state import State
 from tieline.model.errors import InputError
 from tieline.scheduling.policy import Decision
@@ -22,6 +22,22 @@ Watcher = Callable[[float, Decision], None]
 
 #: Yields (now, what happened), in order of time, and is sent what was started then.
 World = Generator[tuple[float, Observations], Actions, None]
+
+
+class Estimator(Protocol):
+    """Tells the scheduler how long jobs run, where that is not the truth.
+
+    It writes `JOB.work` of the state. At one instant it hears of the ends first.
+    """
+
+    def at_submission(self, rows: Rows, now: float) -> None:
+        """Write the work of jobs that are about to be submitted for the first time."""
+
+    def at_end(self, rows: Rows, now: float) -> None:
+        """Learn from jobs that are finished."""
+
+    def left(self, row: int, done_s: float) -> float:
+        """Give the work left of a job that has done `done_s` of it; all in seconds at rate 1."""
 
 
 def drive(state: State, world: World, watch: Watcher | None = None) -> int:
@@ -53,6 +69,7 @@ def simulate(
     duration_s: NDArray[np.float64],
     runnable: NDArray[np.bool_],
     watch: Watcher | None = None,
+    estimator: Estimator | None = None,
 ) -> Schedule:
     """Run jobs 0..J-1 of an untouched state to their ends and give the schedule.
 
@@ -66,6 +83,8 @@ def simulate(
         Shape (J,): jobs that are False here are never submitted.
     watch
         Called after every cycle.
+    estimator
+        Without one the work of every job stays as it is in the state.
 
     Raises
     ------
@@ -81,7 +100,8 @@ def simulate(
     """
     _check(state, submit_s, duration_s)
     schedule = Schedule.empty(len(submit_s), len(state.network.pools))
-    world = _trace_world(state, submit_s, duration_s, np.flatnonzero(runnable), schedule)
+    arriving = np.flatnonzero(runnable)
+    world = trace_world(state, submit_s, duration_s, arriving, schedule, estimator)
     return replace(schedule, cycles=drive(state, world, watch))
 
 
@@ -100,53 +120,74 @@ def _check(state: State, submit_s: NDArray[np.float64], duration_s: NDArray[np.f
         )
 
 
-def _trace_world(
+def trace_world(
     state: State,
     submit_s: NDArray[np.float64],
     duration_s: NDArray[np.float64],
     arriving: NDArray[np.int64],
     schedule: Schedule,
+    estimator: Estimator | None,
 ) -> World:
     """Submit the arriving rows at their times, end what was started, and fill the schedule.
 
+    Parameters
+    ----------
+    submit_s, duration_s
+        Shape (J,), as for `simulate`; J rows of the state, of which others may run already.
+    arriving
+        Rows in order of submission.
+    schedule
+        Shape (J,): written. A job that has an end in it runs, and ends then.
+
+    Notes
+    -----
     A job that is told to stop has stopped at that instant, and waits again.
     """
-    attempts = Attempts(state, duration_s, schedule)
-    times = submit_s[arriving].tolist()
-    times.append(np.inf)
-    ends: list[tuple[float, int]] = []
-    at, n_arriving, now = 0, len(arriving), 0.0
+    now, attempts = 0.0, Attempts(state, duration_s, schedule)
+    coming = _Coming(submit_s, arriving)
     stopped = NO_ROWS
-    while at < n_arriving or ends or len(stopped):
-        if not len(stopped):
-            now = times[at]
-            if ends and ends[0][0] < now:
-                now = ends[0][0]
-        ended: list[int] = []
-        while ends and ends[0][0] == now:
-            finish, row = heapq.heappop(ends)
-            if attempts.ends(row, finish):
-                ended.append(row)
-        first = at
-        while times[at] == now:
-            at += 1
-        seen = Observations(
-            ended=np.array(ended, np.int64) if ended else NO_ROWS,
-            submitted=arriving[first:at] if at > first else NO_ROWS,
-        )
+    while len(stopped) or attempts.any_running or coming.any_left:
+        now = now if len(stopped) else min(coming.next_s, attempts.next_end_s)
+        ended, submitted = attempts.ended(now), coming.at(now)
+        if estimator is not None:
+            estimator.at_end(ended, now)
+            estimator.at_submission(submitted, now)
         if len(stopped):
-            seen = Observations(
-                ended=np.concatenate([seen.ended, stopped]),
-                submitted=np.concatenate([stopped, seen.submitted]),
-            )
-        elif not ended and at == first:  # a stop has made this end void
-            continue
-        actions = yield now, seen
+            ended = np.concatenate([ended, stopped])
+            submitted = np.concatenate([stopped, submitted])
+        actions = yield now, Observations(ended=ended, submitted=submitted)
         for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
-            heapq.heappush(ends, (attempts.begin(row, pool, now), row))
+            attempts.begin(row, pool, now)
         stopped = NO_ROWS
         if len(actions.stops):
             stopped = actions.stops.astype(np.int64)
             for row in actions.stops.tolist():
                 attempts.stop(row, now)
     attempts.close()
+
+
+class _Coming:
+    """Jobs that are still to be submitted."""
+
+    def __init__(self, submit_s: NDArray[np.float64], arriving: NDArray[np.int64]) -> None:
+        self._rows = arriving
+        self._times = submit_s[arriving].tolist()
+        self._times.append(np.inf)
+        self._at = 0
+        self.next_s: float = self._times[0]
+        """When the next one is submitted [s]; inf when none is left."""
+
+    @property
+    def any_left(self) -> bool:
+        """Whether any is left."""
+        return self._at < len(self._rows)
+
+    def at(self, now: float) -> Rows:
+        """Give the rows that are submitted at this moment."""
+        if self.next_s != now:
+            return NO_ROWS
+        first = self._at
+        while self._times[self._at] == now:
+            self._at += 1
+        self.next_s = self._times[self._at]
+        return self._rows[first : self._at]

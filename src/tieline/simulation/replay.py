@@ -14,8 +14,9 @@ from tieline.model.rates import RateBook
 from tieline.model.reasons import Reason
 from tieline.model.trace import Trace
 from tieline.scheduling.policy import Decision, Policy
-from tieline.simulation.driver import Schedule, simulate
+from tieline.simulation.driver import simulate
 from tieline.simulation.price_record import PriceRecord, PriceRecorder
+from tieline.simulation.schedule import Schedule
 from tieline.simulation.workload import add_trace, recorded_on
 
 #: Cycles between two reports of progress.

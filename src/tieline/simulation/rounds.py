@@ -5,15 +5,26 @@ as many whole steps as fit into the round, at least one, and the round ends when
 in it is done with its steps. Source: Narayanan et al., OSDI '20, and its simulator.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tieline.control.cycle import NO_ROWS, Actions, Observations, Rows
 from tieline.control.state import State
-from tieline.simulation.driver import Watcher, World, drive
+from tieline.simulation.driver import Estimator, Watcher, World, drive
 from tieline.simulation.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How long a round is, and how fine the work of each job is divided."""
+
+    length_s: float
+    """> 0."""
+    step_s: NDArray[np.float64]
+    """Shape (J,): run time of one step at rate 1 [s]; 0 for jobs that need not stop at whole
+    steps."""
 
 
 def steps_of(duration_s: NDArray[np.float64], step_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -29,15 +40,16 @@ class _Progress:
         self,
         state: State,
         duration_s: NDArray[np.float64],
-        step_s: NDArray[np.float64],
-        length_s: float,
+        rounds: Rounds,
         schedule: Schedule,
     ) -> None:
+        step_s = rounds.step_s
         self._state = state
         self._step_s = np.where(step_s > 0, step_s, 1.0)
         self._whole = step_s > 0
-        self._left = steps_of(duration_s, step_s)
-        self._length_s = length_s
+        self._all = steps_of(duration_s, step_s)
+        self._left = self._all.copy()
+        self._length_s = rounds.length_s
         self._schedule = schedule
         self._delay_s: dict[int, float] = {}
         """By row of a running job: time before its work goes on [s]."""
@@ -47,14 +59,8 @@ class _Progress:
         """Whether any job runs."""
         return bool(self._delay_s)
 
-    def seen(self, arrived: Rows, estimated: NDArray[np.float64]) -> Observations:
-        """Give what the scheduler sees before a round: who ended, came, and how far all are.
-
-        Parameters
-        ----------
-        estimated
-            Shape (J,): what the whole work is taken to be over what it is.
-        """
+    def seen(self, arrived: Rows, estimator: Estimator | None) -> Observations:
+        """Give what the scheduler sees before a round: who ended, came, and how far all are."""
         ended = [row for row in self._delay_s if self._left[row] <= 0]
         for row in ended:
             del self._delay_s[row]
@@ -63,8 +69,17 @@ class _Progress:
             ended=np.array(ended, np.int64) if ended else NO_ROWS,
             submitted=arrived,
             reported=rows,
-            left=self._left[rows] * self._step_s[rows] * estimated[rows],
+            left=self._work_left(rows, estimator),
         )
+
+    def _work_left(self, rows: Rows, estimator: Estimator | None) -> NDArray[np.float64]:
+        """Give what is taken to be left of running jobs [s at rate 1]."""
+        left = self._left[rows] * self._step_s[rows]
+        if estimator is None:
+            return left
+        done = (self._all[rows] - self._left[rows]) * self._step_s[rows]
+        pairs = zip(rows.tolist(), done.tolist(), strict=True)
+        return np.array([estimator.left(row, done_s) for row, done_s in pairs])
 
     def begin(self, actions: Actions, now: float) -> None:
         """Start jobs: each waits for what comes before its work."""
@@ -111,20 +126,19 @@ def round_world(
     state: State,
     submit_s: NDArray[np.float64],
     duration_s: NDArray[np.float64],
-    step_s: NDArray[np.float64],
-    runnable: NDArray[np.bool_],
-    length_s: float,
+    arriving: NDArray[np.int64],
+    rounds: Rounds,
     schedule: Schedule,
+    estimator: Estimator | None = None,
 ) -> World:
     """Yield what has happened by the start of each round, and fill the schedule.
 
     Parameters
     ----------
-    duration_s
-        Shape (J,): true run time at rate 1 [s].
-    step_s
-        Shape (J,): run time of one step at rate 1 [s]; 0 for jobs that need not stop at
-        whole steps.
+    submit_s, duration_s
+        Shape (J,): submission, and true run time at rate 1 [s].
+    arriving
+        Rows in order of submission.
     schedule
         Shape (J,): written.
 
@@ -132,9 +146,7 @@ def round_world(
     -----
     Whoever is told to stop has stopped at that instant: the round begins when nobody is.
     """
-    progress = _Progress(state, duration_s, step_s, length_s, schedule)
-    arriving = np.flatnonzero(runnable)
-    work, estimated = state.snapshot.jobs["work"], np.ones(len(submit_s))
+    progress = _Progress(state, duration_s, rounds, schedule)
     at, unfinished = 0, 0
     now = float(submit_s[arriving[0]]) if len(arriving) else 0.0
     while at < len(arriving) or unfinished:
@@ -142,8 +154,10 @@ def round_world(
         while at < len(arriving) and submit_s[arriving[at]] <= now:
             at += 1
         arrived = arriving[first:at]
-        estimated[arrived] = work[arrived] / np.where(duration_s > 0, duration_s, 1.0)[arrived]
-        seen = progress.seen(arrived, estimated)
+        seen = progress.seen(arrived, estimator)
+        if estimator is not None:
+            estimator.at_end(seen.ended, now)
+            estimator.at_submission(arrived, now)
         unfinished += len(arrived) - len(seen.ended)
         actions = yield now, seen
         progress.begin(actions, now)
@@ -162,10 +176,10 @@ def simulate_rounds(
     state: State,
     submit_s: NDArray[np.float64],
     duration_s: NDArray[np.float64],
-    step_s: NDArray[np.float64],
     runnable: NDArray[np.bool_],
-    length_s: float,
+    rounds: Rounds,
     watch: Watcher | None = None,
+    estimator: Estimator | None = None,
 ) -> Schedule:
     """Run jobs 0..J-1 of an untouched state in rounds and give the schedule.
 
@@ -173,5 +187,6 @@ def simulate_rounds(
     kind may not be stopped keep what they hold from round to round.
     """
     schedule = Schedule.empty(len(submit_s), len(state.network.pools))
-    world = round_world(state, submit_s, duration_s, step_s, runnable, length_s, schedule)
+    arriving = np.flatnonzero(runnable)
+    world = round_world(state, submit_s, duration_s, arriving, rounds, schedule, estimator)
     return replace(schedule, cycles=drive(state, world, watch))

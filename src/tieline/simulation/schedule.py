@@ -1,10 +1,12 @@
 """What becomes of every job in a simulated world, and how far each attempt has come."""
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tieline.control.cycle import NO_ROWS, Rows
 from tieline.control.state import State
 from tieline.model.snapshot import Snapshot
 
@@ -51,36 +53,64 @@ class Attempts:
         duration_s
             Shape (J,): true run time at rate 1 [s].
         schedule
-            Filled in as attempts begin and stop.
+            Filled in as attempts begin and stop. A job that has an end in it runs already.
         """
         self._state = state
         self._left = duration_s.copy()
         self._schedule = schedule
-        self._began = np.zeros(len(duration_s))
+        jobs = state.snapshot.jobs[: len(duration_s)]
+        self._began = jobs["began"].copy()
+        under_way = np.flatnonzero(np.isfinite(schedule.end_s))
+        schedule.pool[under_way] = jobs["pool"][under_way]
+        # With those stopped since, until their time comes.
+        self._ends = list(zip(schedule.end_s[under_way].tolist(), under_way.tolist(), strict=True))
+        heapq.heapify(self._ends)
         self._look(state.snapshot)
+
+    @property
+    def any_running(self) -> bool:
+        """Whether any job runs."""
+        return bool(self._ends)
+
+    @property
+    def next_end_s(self) -> float:
+        """When the next job ends [s]; inf when none runs."""
+        return self._ends[0][0] if self._ends else np.inf
+
+    def ended(self, now: float) -> Rows:
+        """Take out and give the jobs that end at this moment."""
+        if not self._ends or self._ends[0][0] != now:
+            return NO_ROWS
+        rows = []
+        while self._ends and self._ends[0][0] == now:
+            rows.append(heapq.heappop(self._ends)[1])
+        self._drop_stopped()
+        return np.array(rows, np.int64)
+
+    def _drop_stopped(self) -> None:
+        """Leave at the top of the heap an end that still holds."""
+        ends, end_s = self._ends, self._schedule.end_s
+        while ends and end_s[ends[0][1]] != ends[0][0]:
+            heapq.heappop(ends)
 
     def _look(self, s: Snapshot) -> None:
         """Keep the arrays at hand: looking a field up costs as much as all the rest."""
         self._seen, self._kind, self._market = s, s.jobs["kind"], s.pools["market"]
         self._stage, self._rate = s.stage, s.rate
 
-    def begin(self, row: int, pool: int, now: float) -> float:
-        """Start the job; give when it ends [s]."""
+    def begin(self, row: int, pool: int, now: float) -> None:
+        """Start the job."""
         if self._seen is not self._state.snapshot:
             self._look(self._state.snapshot)
         schedule, k, m = self._schedule, self._kind[row], self._market[pool]
         # In the order in which `run_time` adds.
-        finish: float = now + (self._stage[k, m] + self._left[row] / self._rate[k, m])
+        finish = now + (self._stage[k, m] + self._left[row] / self._rate[k, m])
         if schedule.pool[row] < 0:
             schedule.start_s[row] = now
         self._began[row] = now
         schedule.end_s[row] = finish
         schedule.pool[row] = pool
-        return finish
-
-    def ends(self, row: int, finish: float) -> bool:
-        """Whether the attempt that was to end then still goes on."""
-        return bool(self._schedule.end_s[row] == finish)
+        heapq.heappush(self._ends, (finish, row))
 
     def stop(self, row: int, now: float) -> None:
         """Stop the job: what it has done since its last checkpoint is to be done again."""
@@ -90,11 +120,13 @@ class Attempts:
         ran_s = max(0.0, held_s - s.stage[k, m])
         every = s.kinds["checkpoint"][k]
         lost_s = ran_s % every if every > 0 else 0.0
-        self._left[row] = max(0.0, self._left[row] - (ran_s - lost_s) * s.rate[k, m])
+        left_s = schedule.end_s[row] - now + lost_s
+        self._left[row] = min(self._left[row], left_s * s.rate[k, m])
         schedule.busy_s[pool] += held_s * s.kinds["count"][k]
         schedule.redone_s[row] += lost_s * s.rate[k, m]
         schedule.stops[row] += 1
         schedule.end_s[row] = np.nan
+        self._drop_stopped()
 
     def close(self) -> None:
         """Count what the attempts held that came to their end."""

@@ -79,7 +79,8 @@ def summarise(replay: Replay, bound: Bound | None) -> Summary:
     ran = replay.ran
     jct, wait = replay.jct_s[ran], replay.wait_s[ran]
     mean_jct = mean(jct)
-    used, span = _used(replay), float(replay.schedule.end_s[ran].max()) if ran.any() else None
+    used = replay.schedule.busy_s
+    span = float(replay.schedule.end_s[ran].max()) if ran.any() else None
     clearing = replay.clearing
     return Summary(
         finished=int(ran.sum()),
@@ -130,15 +131,6 @@ def _percentile(values: NDArray[np.float64], percent: float) -> float | None:
 def _rejected_for(replay: Replay) -> dict[str, int]:
     counts = {reason: int(((replay.blocked & int(reason)) != 0).sum()) for reason in Reason}
     return {str(reason.name).lower(): count for reason, count in counts.items() if count}
-
-
-def _used(replay: Replay) -> NDArray[np.float64]:
-    """Give the accelerator-seconds used on each pool; axis P."""
-    ran, schedule = replay.ran, replay.schedule
-    held = (schedule.end_s - schedule.start_s)[ran] * replay.trace.count[ran]
-    used = np.zeros(len(replay.network.pools))
-    np.add.at(used, schedule.pool[ran], held)
-    return used
 
 
 def _capacities(replay: Replay) -> NDArray[np.int64]:
