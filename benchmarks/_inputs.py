@@ -34,11 +34,15 @@ class GavelCase:
     floor_s: float
     """Mean completion time if each job were alone on its fastest accelerators."""
 
-    def state(self, policy: Policy, *, tenant_per_job: bool = False) -> State:
+    def state(
+        self, policy: Policy, restart_s: float, *, tenant_per_job: bool = False
+    ) -> State:
         """Give an untouched state that knows the jobs.
 
         Parameters
         ----------
+        restart_s
+            Time that a stop and a new start cost a job; inf means that none is stopped.
         tenant_per_job
             Whether each job belongs to a tenant of its own, for policies that share between
             tenants where Gavel's share between jobs.
@@ -49,13 +53,13 @@ class GavelCase:
             relative_to=recorded_on(self.network, self.trace),
             throughputs=self.trace.throughputs,
         )
-        state = State(self.network, policy, accelerators, rates)
+        state = State(self.network, replace(policy, preempts=True), accelerators, rates)
         trace = self.trace
         if tenant_per_job:
             n = len(trace)
             tenants = tuple(f"job-{row}" for row in range(n))
             trace = replace(trace, tenant=np.arange(n, dtype=np.int32), tenants=tenants)
-        if not add_trace(state, trace).all():
+        if not add_trace(state, trace, restart_s).all():
             raise AssertionError("every job of the case can run")
         return state
 

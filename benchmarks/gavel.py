@@ -76,7 +76,7 @@ def misjudged(world: World, state: State, factor: Times) -> World:
 
 def completion(case: GavelCase, policy: str, factor: Times | None = None) -> Times:
     """Give the completion time of each job [s]; `factor` is estimate over truth, axis J."""
-    state = case.state(policy_named(policy), tenant_per_job=policy in SHARING)
+    state = case.state(policy_named(policy), 0.0, tenant_per_job=policy in SHARING)
     trace = case.trace
     n = len(trace)
     schedule = Schedule.empty(n, len(state.network.pools))
