@@ -5,7 +5,7 @@ cycles of a live run are another world (`tieline.simulation.recorded`).
 """
 
 import heapq
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -50,6 +50,18 @@ class Schedule:
     cycles: int
 
 
+@dataclass(frozen=True)
+class Visits:
+    """When to look into a replay, and who looks."""
+
+    moments_s: Sequence[float]
+    """Ascending [s]."""
+    look: Callable[[float, State, Schedule], None]
+    """(moment, state, schedule): the state as the last cycle up to the moment left it, and the
+    schedule so far, in which running jobs have their true ends. Both are to be left as they
+    are; the number of cycles is not in it yet."""
+
+
 def drive(state: State, world: World, watch: Watcher | None = None) -> int:
     """Run a cycle for everything that happens in the world; give the number of cycles.
 
@@ -80,6 +92,7 @@ def simulate(
     runnable: NDArray[np.bool_],
     watch: Watcher | None = None,
     estimator: Estimator | None = None,
+    visits: Visits | None = None,
 ) -> Schedule:
     """Run jobs 0..J-1 of an untouched state to their ends and give the schedule.
 
@@ -95,6 +108,8 @@ def simulate(
         Called after every cycle.
     estimator
         Without one the work of every job stays as it is in the state.
+    visits
+        Change nothing.
 
     Raises
     ------
@@ -113,6 +128,8 @@ def simulate(
     schedule = Schedule(np.full(n, np.nan), np.full(n, np.nan), np.full(n, -1, np.int32), 0)
     arriving = np.flatnonzero(runnable)
     world = trace_world(state, submit_s, duration_s, arriving, schedule, estimator)
+    if visits is not None:
+        world = _visited(world, visits, state, schedule)
     return replace(schedule, cycles=drive(state, world, watch))
 
 
@@ -186,3 +203,19 @@ def trace_world(
             end[row] = finish
             where[row] = pool
             heapq.heappush(ends, (finish, row))
+
+
+def _visited(world: World, visits: Visits, state: State, schedule: Schedule) -> World:
+    """Give the same world, with a look at the state when each moment has passed."""
+    left = list(reversed(visits.moments_s))
+    happens = next(world, None)
+    while happens is not None:
+        while left and left[-1] < happens[0]:
+            visits.look(left.pop(), state, schedule)
+        actions = yield happens
+        try:
+            happens = world.send(actions)
+        except StopIteration:
+            happens = None
+    while left:
+        visits.look(left.pop(), state, schedule)
