@@ -55,4 +55,9 @@ class Conditions:
     @property
     def all_known(self) -> bool:
         """Whether the scheduler is told every run time as it is."""
-        return self.estimates == "exact" and self.error == 1 and self.missing == 0
+        return self.estimates == "exact" and self.error == 1 and not self.some_silent
+
+    @property
+    def some_silent(self) -> bool:
+        """Whether something is said of jobs in general, and nothing of some drawn at random."""
+        return self.estimates in {"exact", "user"} and self.missing > 0

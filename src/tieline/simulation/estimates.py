@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tieline.control.cycle import Rows
 from tieline.control.history import History, Likeness, work_left
 from tieline.control.state import State
+from tieline.model.errors import InputError
 from tieline.model.job import DEFAULT_ESTIMATE_S
 from tieline.model.trace import Trace
 from tieline.simulation.conditions import Conditions, Knowledge
@@ -27,6 +28,11 @@ class Estimates:
         ----------
         state
             Knows the jobs of the trace, in their order.
+
+        Raises
+        ------
+        InputError
+            The users' estimates are asked for, and the trace has none.
         """
         self._state = state
         self._trace = trace
@@ -40,12 +46,14 @@ class Estimates:
 
     @property
     def counts(self) -> Mapping[Knowledge, int]:
-        """Jobs submitted so far by where their estimates came from."""
-        return self._counts
+        """Jobs submitted so far, by where their estimates came from."""
+        return dict(self._counts)
 
     def at_submission(self, rows: Rows, now: float) -> None:
         """Write the work of jobs that are about to be submitted for the first time."""
         del now
+        if not len(rows):
+            return
         work_s = self._given[rows]
         if self._history is None:
             self._counts[self._said] += len(rows)
@@ -83,9 +91,14 @@ def _given(trace: Trace, conditions: Conditions) -> NDArray[np.float64]:
     """Give what is said of each job [s], nan where nothing is; axis J."""
     if conditions.estimates == "default":
         return np.full(len(trace), DEFAULT_ESTIMATE_S)
-    said = {"exact": trace.duration_s, "user": trace.estimate_s}.get(conditions.estimates)
-    if said is None:
+    said = trace.duration_s if conditions.estimates == "exact" else trace.estimate_s
+    if conditions.estimates == "history":
         return np.full(len(trace), np.nan)
+    if said is None:
+        raise InputError(
+            f"trace {trace.name}: it does not say how long users expected their jobs to run; "
+            "allowed are the estimates exact, history and default"
+        )
     silent = _luck(len(trace), conditions, _SILENT) < conditions.missing
     return np.where(silent, np.nan, said)
 
