@@ -34,9 +34,7 @@ class GavelCase:
     floor_s: float
     """Mean completion time if each job were alone on its fastest accelerators."""
 
-    def state(
-        self, policy: Policy, restart_s: float, *, tenant_per_job: bool = False
-    ) -> State:
+    def state(self, policy: Policy, restart_s: float, *, tenant_per_job: bool = False) -> State:
         """Give an untouched state that knows the jobs.
 
         Parameters

@@ -2,10 +2,11 @@
 
     python benchmarks/decision.py [--jobs N] [--repeats N] [--seed N] [--json]
 
-Jobs of Gavel's models and gang sizes with its measured speeds on three accelerator types, as
-many accelerators as half the jobs, in the shares of Gavel's cluster, remaining work log-normal. `decide` gives whole placements on nodes and a bound, from prices of 0; HiGHS
-solves the relaxation and may split jobs. For scale: Gavel with ECOS needs 0.060 CPU s for its
-max-min program at 2,048 jobs and 3 types on a quiet machine, finish-time fairness 10 CPU s.
+Jobs of Gavel's models and gang sizes with its measured speeds on three accelerator types, half
+as many accelerators as jobs in the shares of Gavel's cluster, remaining work log-normal.
+`decide` gives whole placements on nodes and a bound, from prices of 0; HiGHS solves the
+relaxation and may split jobs. For scale: Gavel with ECOS needs 0.060 CPU s for its max-min
+program at 2,048 jobs and 3 types on a quiet machine, and 10 CPU s for finish-time fairness.
 """
 
 import argparse
@@ -148,7 +149,7 @@ def main() -> None:
         print(json.dumps({"decision": row}, indent=2))
         return
     print(
-        f"{row['jobs']:,} jobs, {row['types']} types, {row['accelerators']:,} accelerators;"
+        f"{row['jobs']:,} jobs, {row['types']} types, {row['accelerators']:,} accelerators"
         f" (asked for {row['asked_over_free']:.1f} times), {row['placed']:,} jobs placed"
     )
     print(f"decision     {row['cpu_s'] * 1e3:8.2f} ms CPU (target {TARGET_S * 1e3:.0f} ms)")

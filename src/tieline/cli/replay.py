@@ -28,6 +28,7 @@ from tieline.scheduling.policies.isolated import ISOLATED
 from tieline.scheduling.policy import Policy
 from tieline.scheduling.registry import POLICIES, policy_named
 from tieline.simulation.comparison import AtScale, Comparison, compare, equal_services
+from tieline.simulation.conditions import KNOWLEDGE, Conditions, Knowledge
 from tieline.simulation.replay import Replay, first_jobs
 from tieline.simulation.replay import replay as replay_trace
 from tieline.simulation.workload import recorded_on
@@ -72,11 +73,35 @@ _WARM_UP: Final = 2
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Replay only the first jobs.")
 @click.option(
+    "--estimates",
+    type=click.Choice(KNOWLEDGE),
+    default="exact",
+    show_default=True,
+    help="What the scheduler is told about run times: those of the trace, what users expected,"
+    " nothing (it learns from ended jobs), or one hour for every job.",
+)
+@click.option(
+    "--error",
+    type=float,
+    default=1.0,
+    show_default=True,
+    metavar="FACTOR",
+    help="Every estimate is off by a factor drawn from 1/FACTOR to FACTOR.",
+)
+@click.option(
+    "--missing",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the jobs, drawn at random, of which nothing is said: ended jobs tell.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Recorded with the result; nothing in a replay is left to chance yet.",
+    help="Of what --error and --missing draw; nothing else is left to chance.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
@@ -95,6 +120,9 @@ def replay(  # noqa: PLR0913 - one argument per option
     scales: Sequence[str],
     equal: bool,
     limit: int | None,
+    estimates: Knowledge,
+    error: float,
+    missing: float,
     seed: int,
     as_json: bool,
     out: Path | None,
@@ -108,6 +136,7 @@ def replay(  # noqa: PLR0913 - one argument per option
     if not chosen:
         raise InputError(f"--policy: names none of {', '.join(POLICIES)}")
     factors = _factors(scales)
+    conditions = _conditions(estimates, error, missing, seed)
     joined = [policy for policy in chosen if not policy.home_only]
     if equal:
         if not joined:
@@ -122,7 +151,7 @@ def replay(  # noqa: PLR0913 - one argument per option
     with ExitStack() as stack:
         folder = stack.enter_context(fresh_folder(out)) if out else None
         bar = stack.enter_context(_progress())
-        runner = _Runner(trace, accelerators, base, bar)
+        runner = _Runner(trace, accelerators, base, conditions, bar)
         results: list[AtScale] = []
         for factor in factors:
             at = compare(network, factor, chosen, runner.run)
@@ -130,7 +159,7 @@ def replay(  # noqa: PLR0913 - one argument per option
                 needs = equal_services(network, at, ISOLATED, joined, runner.run)
                 at = dataclasses.replace(at, needs=needs)
             results.append(at)
-        comparison = Comparison(network, trace, base, seed, tuple(results))
+        comparison = Comparison(network, trace, base, conditions, tuple(results))
         result = document(comparison, runner.clock)
         if folder:
             from tieline.reports.report import write_report  # noqa: PLC0415 - loads matplotlib
@@ -149,11 +178,17 @@ class _Runner:
     """Replays one trace on several networks under several policies; each pair once."""
 
     def __init__(
-        self, trace: Trace, accelerators: Mapping[str, Accelerator], base: str, bar: Progress
+        self,
+        trace: Trace,
+        accelerators: Mapping[str, Accelerator],
+        base: str,
+        conditions: Conditions,
+        bar: Progress,
     ) -> None:
         self._trace = trace
         self._accelerators = accelerators
         self._base = base
+        self._conditions = conditions
         self._bar = bar
         self._done: dict[tuple[str, tuple[int, ...]], Replay] = {}
         self._warm: set[str] = set()
@@ -198,6 +233,7 @@ class _Runner:
             policy,
             self._accelerators,
             relative_to=self._base,
+            conditions=self._conditions,
             on_progress=on_progress,
         )
 
@@ -237,6 +273,14 @@ def _factors(texts: Sequence[str]) -> list[float]:
     if not factors:
         raise InputError("--scale: names no factor, such as 1,0.75,0.5")
     return list(dict.fromkeys(factors))
+
+
+def _conditions(estimates: Knowledge, error: float, missing: float, seed: int) -> Conditions:
+    """Give the conditions; a mistake names its option."""
+    try:
+        return Conditions(estimates, error, missing, seed)
+    except InputError as mistake:
+        raise InputError(f"--{mistake}") from mistake
 
 
 def _recorded_on(network: Network, trace: Trace, accelerators: Mapping[str, Accelerator]) -> str:

@@ -54,6 +54,9 @@ class Trace:
     the file has no types."""
     estimate_s: NDArray[np.float64] | None = None
     """Run time the user asked for [s], nan where unknown; None when the file has none."""
+    label: NDArray[np.int32] | None = None
+    """A number that jobs have in common which do the same work, such as those of one user and
+    name, in order of appearance; -1 where the file does not say; None when it never does."""
     throughputs: ThroughputTable | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Rows left out, counted by reason, in plain words."""
@@ -72,7 +75,7 @@ class Trace:
             raise InputError(f"trace {self.name}: jobs are not sorted by submission")
         if (self.count < 1).any():
             raise InputError(f"trace {self.name}: a job asks for fewer than 1 accelerator")
-        optional = [a for a in (self.job_type, self.estimate_s) if a is not None]
+        optional = [a for a in (self.job_type, self.estimate_s, self.label) if a is not None]
         if any(len(array) != len(self) for array in optional):
             raise InputError(f"trace {self.name}: columns differ in length")
         for array in (*arrays, *optional):

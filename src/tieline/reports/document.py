@@ -42,7 +42,8 @@ def document(comparison: Comparison, clock: Clock) -> dict[str, Any]:
             "skipped": dict(trace.skipped),
             "notes": list(trace.notes),
         },
-        "seed": comparison.seed,
+        "seed": comparison.conditions.seed,
+        "conditions": asdict(comparison.conditions),
         "assumptions": words.assumptions(comparison),
         "headline": words.headline(comparison),
     }

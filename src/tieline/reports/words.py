@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 
+from tieline.model.job import DEFAULT_ESTIMATE_S
 from tieline.model.reasons import WORDS
 from tieline.model.units import format_duration
 from tieline.scheduling.registry import DEFAULT_POLICY
 from tieline.simulation.comparison import NEAR, AtScale, Comparison
+from tieline.simulation.conditions import Conditions
 from tieline.simulation.equal_service import LARGEST, EqualService
+
+_DEFAULT = format_duration(DEFAULT_ESTIMATE_S)
 
 
 def headline(comparison: Comparison) -> list[str]:
@@ -64,9 +68,31 @@ def assumptions(comparison: Comparison) -> list[str]:
         source = "assumed: the trace does not say"
     return [
         f"Run times hold for {base} ({source}).",
-        "Estimates are exact: the scheduler is told the run times of the trace.",
+        " ".join(estimates(comparison.conditions)),
         "Data is where it is needed, nothing fails, and no job is interrupted.",
     ]
+
+
+def estimates(conditions: Conditions) -> list[str]:
+    """Give what the scheduler is told about run times, one sentence each."""
+    said = {
+        "exact": "Estimates are exact: the scheduler is told the run times of the trace.",
+        "user": "Estimates are those of the users, as the trace has them.",
+        "history": "Nobody says how long jobs run: estimates come from jobs that ended before.",
+        "default": f"Estimates say nothing: every job is taken to run {_DEFAULT}.",
+    }
+    lines = [said[conditions.estimates]]
+    if conditions.some_silent:
+        lines.append(
+            f"Of {conditions.missing:.3g} of the jobs, drawn at random, nothing is said: jobs that"
+            " ended before tell."
+        )
+    if conditions.error > 1:
+        lines.append(
+            f"Every estimate is off by a factor drawn at random, up to {conditions.error:g} either"
+            f" way (seed {conditions.seed})."
+        )
+    return lines
 
 
 def left_out(comparison: Comparison) -> list[str]:

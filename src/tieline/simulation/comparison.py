@@ -8,6 +8,7 @@ from tieline.model.network import Network
 from tieline.model.trace import Trace
 from tieline.scheduling.policy import Policy
 from tieline.simulation.bound import Bound, bound_of
+from tieline.simulation.conditions import Conditions
 from tieline.simulation.equal_service import EqualService, equal_service
 from tieline.simulation.replay import Replay
 from tieline.simulation.scaling import scaled
@@ -59,7 +60,7 @@ class Comparison:
     trace: Trace
     recorded_on: str
     """Accelerator on which the run times of the trace hold."""
-    seed: int
+    conditions: Conditions
     scales: tuple[AtScale, ...]
     """At least one."""
 

@@ -4,8 +4,8 @@
 cycles of a live run are another world (`tieline.simulation.recorded`).
 """
 
-from collections.abc import Callable, Generator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from tieline.control.cycle import NO_ROWS, Actions, Observations, Rows, run_cycl
 from tieline.control.state import State
 from tieline.model.errors import InputError
 from tieline.scheduling.policy import Decision
-from tieline.simulation.schedule import Attempts, Schedule
+from tieline.simulation.schedule import Attempts, Coming, Schedule
 
 #: Called after each cycle: (now, decision).
 Watcher = Callable[[float, Decision], None]
@@ -38,6 +38,18 @@ class Estimator(Protocol):
 
     def left(self, row: int, done_s: float) -> float:
         """Give the work left of a job that has done `done_s` of it; all in seconds at rate 1."""
+
+
+@dataclass(frozen=True)
+class Visits:
+    """When to look into a replay, and who looks."""
+
+    moments_s: Sequence[float]
+    """Ascending [s]."""
+    look: Callable[[float, State, Schedule], None]
+    """(moment, state, schedule): the state as the last cycle up to the moment left it, and the
+    schedule so far, in which running jobs have their true ends. Both are to be left as they
+    are; the number of cycles is not in it yet."""
 
 
 def drive(state: State, world: World, watch: Watcher | None = None) -> int:
@@ -70,6 +82,7 @@ def simulate(
     runnable: NDArray[np.bool_],
     watch: Watcher | None = None,
     estimator: Estimator | None = None,
+    visits: Visits | None = None,
 ) -> Schedule:
     """Run jobs 0..J-1 of an untouched state to their ends and give the schedule.
 
@@ -85,6 +98,8 @@ def simulate(
         Called after every cycle.
     estimator
         Without one the work of every job stays as it is in the state.
+    visits
+        Change nothing.
 
     Raises
     ------
@@ -102,6 +117,8 @@ def simulate(
     schedule = Schedule.empty(len(submit_s), len(state.network.pools))
     arriving = np.flatnonzero(runnable)
     world = trace_world(state, submit_s, duration_s, arriving, schedule, estimator)
+    if visits is not None:
+        world = _visited(world, visits, state, schedule)
     return replace(schedule, cycles=drive(state, world, watch))
 
 
@@ -144,7 +161,7 @@ def trace_world(
     A job that is told to stop has stopped at that instant, and waits again.
     """
     now, attempts = 0.0, Attempts(state, duration_s, schedule)
-    coming = _Coming(submit_s, arriving)
+    coming = Coming(submit_s, arriving)
     stopped = NO_ROWS
     while len(stopped) or attempts.any_running or coming.any_left:
         now = now if len(stopped) else min(coming.next_s, attempts.next_end_s)
@@ -166,28 +183,17 @@ def trace_world(
     attempts.close()
 
 
-class _Coming:
-    """Jobs that are still to be submitted."""
-
-    def __init__(self, submit_s: NDArray[np.float64], arriving: NDArray[np.int64]) -> None:
-        self._rows = arriving
-        self._times = submit_s[arriving].tolist()
-        self._times.append(np.inf)
-        self._at = 0
-        self.next_s: float = self._times[0]
-        """When the next one is submitted [s]; inf when none is left."""
-
-    @property
-    def any_left(self) -> bool:
-        """Whether any is left."""
-        return self._at < len(self._rows)
-
-    def at(self, now: float) -> Rows:
-        """Give the rows that are submitted at this moment."""
-        if self.next_s != now:
-            return NO_ROWS
-        first = self._at
-        while self._times[self._at] == now:
-            self._at += 1
-        self.next_s = self._times[self._at]
-        return self._rows[first : self._at]
+def _visited(world: World, visits: Visits, state: State, schedule: Schedule) -> World:
+    """Give the same world, with a look at the state when each moment has passed."""
+    left = list(reversed(visits.moments_s))
+    happens = next(world, None)
+    while happens is not None:
+        while left and left[-1] < happens[0]:
+            visits.look(left.pop(), state, schedule)
+        actions = yield happens
+        try:
+            happens = world.send(actions)
+        except StopIteration:
+            happens = None
+    while left:
+        visits.look(left.pop(), state, schedule)

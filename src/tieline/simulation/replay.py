@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -14,10 +15,13 @@ from tieline.model.rates import RateBook
 from tieline.model.reasons import Reason
 from tieline.model.trace import Trace
 from tieline.scheduling.policy import Decision, Policy
+from tieline.simulation.conditions import Conditions, Knowledge
 from tieline.simulation.driver import simulate
+from tieline.simulation.estimates import Estimates
 from tieline.simulation.price_record import PriceRecord, PriceRecorder
+from tieline.simulation.rounds import Rounds, simulate_rounds
 from tieline.simulation.schedule import Schedule
-from tieline.simulation.workload import add_trace, recorded_on
+from tieline.simulation.workload import add_trace, recorded_on, step_times
 
 #: Cycles between two reports of progress.
 _STRIDE: Final = 2048
@@ -45,6 +49,9 @@ class Replay:
     for a job that ran."""
     clearing: PriceRecord | None
     """None for a policy without prices."""
+    conditions: Conditions
+    estimates: Mapping[Knowledge, int]
+    """Jobs submitted, by where their estimates came from."""
 
     @property
     def ran(self) -> NDArray[np.bool_]:
@@ -69,6 +76,7 @@ def replay(
     accelerators: Mapping[str, Accelerator],
     *,
     relative_to: str | None = None,
+    conditions: Conditions | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Replay:
     """Run the jobs of a trace on a network under a policy, to the end of the last one.
@@ -79,6 +87,8 @@ def replay(
         By id; the model of every pool must be among them.
     relative_to
         Accelerator on which the trace's run times hold; by default what `recorded_on` gives.
+    conditions
+        What the scheduler is told; by default every run time as it is.
     on_progress
         Called now and then with the simulated time [s].
 
@@ -92,15 +102,19 @@ def replay(
     ------
     NotFoundError
         `relative_to` is no accelerator known (code `not-found`).
-
-    Notes
-    -----
-    The scheduler is given the true run times as estimates.
+    InputError
+        The users' estimates are asked for, and the trace has none (code `input`).
     """
+    conditions = conditions or Conditions()
     base = relative_to or recorded_on(network, trace)
     rates = RateBook(accelerators, relative_to=base, throughputs=trace.throughputs)
-    state = State(network, policy, accelerators, rates)
-    runnable = add_trace(state, trace)
+    in_rounds = conditions.round_s is not None
+    preempts = policy.preempts or in_rounds
+    state = State(network, replace(policy, preempts=preempts), accelerators, rates)
+    # What is decided anew in every round may be stopped; where nobody says, at no cost.
+    free = in_rounds and conditions.restart_s == inf
+    runnable = add_trace(state, trace, 0.0 if free else conditions.restart_s)
+    estimates = None if conditions.all_known else Estimates(state, trace, conditions)
     recorder = PriceRecorder(len(network.pools))
     cycles = 0
 
@@ -111,7 +125,12 @@ def replay(
         if on_progress is not None and cycles % _STRIDE == 0:
             on_progress(now)
 
-    schedule = simulate(state, trace.submit_s, trace.duration_s, runnable, watch)
+    jobs = (state, trace.submit_s, trace.duration_s, runnable)
+    if conditions.round_s is None:
+        schedule = simulate(*jobs, watch, estimator=estimates)
+    else:
+        rounds = Rounds(conditions.round_s, step_times(trace))
+        schedule = simulate_rounds(*jobs, rounds, watch, estimates)
     kind, pools = state.snapshot.jobs["kind"].copy(), state.snapshot.pools
     return Replay(
         network=network,
@@ -124,6 +143,8 @@ def replay(
         capacity=np.bincount(pools["market"], pools["capacity"]).astype(np.int64),
         blocked=np.where(runnable, np.uint16(0), _closest_bars(state)[kind]),
         clearing=recorder.record(),
+        conditions=conditions,
+        estimates=estimates.counts if estimates else {"exact": int(runnable.sum())},
     )
 
 

@@ -135,3 +135,31 @@ class Attempts:
         counts = s.kinds["count"][s.jobs["kind"][done]]
         held_s = schedule.end_s[done] - self._began[done]
         np.add.at(schedule.busy_s, schedule.pool[done], held_s * counts)
+
+
+class Coming:
+    """Jobs that are still to be submitted."""
+
+    def __init__(self, submit_s: NDArray[np.float64], arriving: NDArray[np.int64]) -> None:
+        """Take the rows in order of submission; `submit_s` has shape (J,)."""
+        self._rows = arriving
+        self._times = submit_s[arriving].tolist()
+        self._times.append(np.inf)
+        self._at = 0
+        self.next_s: float = self._times[0]
+        """When the next one is submitted [s]; inf when none is left."""
+
+    @property
+    def any_left(self) -> bool:
+        """Whether any is left."""
+        return self._at < len(self._rows)
+
+    def at(self, now: float) -> Rows:
+        """Give the rows that are submitted at this moment."""
+        if self.next_s != now:
+            return NO_ROWS
+        first = self._at
+        while self._times[self._at] == now:
+            self._at += 1
+        self.next_s = self._times[self._at]
+        return self._rows[first : self._at]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tieline.model.reasons import Reason
 from tieline.simulation.bound import Bound
+from tieline.simulation.conditions import Knowledge
 from tieline.simulation.replay import Replay
 
 
@@ -56,6 +57,8 @@ class Summary:
     mean_price_by_pool: Mapping[str, float] | None
     """Weighted by time over the makespan [finished jobs per accelerator-second]; None for a
     policy without prices."""
+    estimates: Mapping[Knowledge, int]
+    """Jobs by where their estimates came from."""
     by_tenant: Mapping[str, Tenant]
 
 
@@ -103,6 +106,7 @@ def summarise(replay: Replay, bound: Bound | None) -> Summary:
         mean_price_by_pool=(
             _by_pool(replay, clearing.mean(1.0), span) if clearing is not None else None
         ),
+        estimates=replay.estimates,
         by_tenant=_by_tenant(replay),
     )
 

@@ -56,3 +56,20 @@ def add_trace(state: State, trace: Trace, restart_s: float = inf) -> NDArray[np.
     inverse = inverse.reshape(-1)
     state.add(kinds[inverse], trace.duration_s, trace.submit_s)
     return runnable[inverse]
+
+
+def step_times(trace: Trace) -> NDArray[np.float64]:
+    """Give the run time of one step of each job on the recorded accelerator [s]; axis J.
+
+    0 where the trace has no measured speed for it: such a job can stop anywhere.
+    """
+    if trace.throughputs is None:
+        return np.zeros(len(trace))
+    table, step_s = trace.throughputs, np.zeros(len(trace))
+    parts = np.stack([trace.workload, trace.count], axis=1)
+    distinct, inverse = np.unique(parts, axis=0, return_inverse=True)
+    for row, (w, n) in enumerate(distinct.tolist()):
+        model = trace.workloads[w].model or ""
+        steps = table.steps_per_s.get((model, table.reference, n), 0.0)
+        step_s[inverse.reshape(-1) == row] = 1.0 / steps if steps > 0 else 0.0
+    return step_s

@@ -2,8 +2,8 @@
 
 The release (`cluster_log.csv`) has job_id, user, vc, gpu_num, cpu_num, node_num, state,
 submit_time, start_time, end_time, duration, queue; the virtual cluster `vc` becomes the
-tenant. The converted copy has job_id, arrival_s, service_sec, gpu_count and cuts long run
-times. Source: Hu et al., SC '21, doi 10.1145/3458817.3476223.
+tenant and the user the label. The converted copy has job_id, arrival_s, service_sec, gpu_count
+and cuts long run times. Source: Hu et al., SC '21, doi 10.1145/3458817.3476223.
 """
 
 from typing import Final
@@ -54,6 +54,7 @@ def _released(rows: Rows) -> Trace:
     if rows.has("start_time"):
         unknown = pl.col("start_time").fill_null("").str.to_lowercase()
         rows.skip(unknown.is_in(["", "none", "unknown", "nan"]), "never started")
+    rows.label("user")
     rows.moments("submit_time", form="%Y-%m-%d %H:%M:%S", shown="YYYY-MM-DD HH:MM:SS")
     rows.note(
         rows.count(pl.col("state") != "COMPLETED"),

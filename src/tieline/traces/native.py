@@ -11,6 +11,7 @@ model        no        what it runs, such as llama-3-8b
 estimate_s   no        run time the user asked for [s]
 accelerator  no        catalogue id on which the run times were recorded, the same in all rows
 type         no        what the job ran on, in the words of who recorded it
+label        no        the same for jobs that do the same work, such as user and name
 """
 
 import contextlib
@@ -103,6 +104,8 @@ def _frame(trace: Trace) -> pl.DataFrame:
     if trace.job_type is not None:
         # One name more than there are: -1 points at the last one.
         columns["type"] = _named((*trace.types, None), trace.job_type)
+    if trace.label is not None:
+        columns["label"] = pl.Series(trace.label).set(pl.Series(trace.label) < 0, None)
     return pl.DataFrame(columns)
 
 

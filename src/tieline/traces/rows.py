@@ -4,6 +4,7 @@ A reader takes a table, counts what it leaves out, turns text into numbers, give
 their Tieline names and calls `finish`. Everything works on whole columns.
 
     job_id  submit_s  duration_s  count  tenant  class  model  estimate_s  accelerator  type
+    label
 
 Only `submit_s`, `duration_s` and `count` are needed.
 """
@@ -152,6 +153,16 @@ class Rows:
                 f" column {column}: found {shown}, expected {expected}"
             )
 
+    def label(self, *columns: str) -> None:
+        """Add `label`: equal for jobs that agree in these columns, null where the first is blank.
+
+        Columns that the table does not have are passed over.
+        """
+        text = [pl.col(name).cast(pl.String).fill_null("") for name in columns if self.has(name)]
+        if text:
+            joined = pl.when(text[0] != "").then(pl.concat_str(text, separator="\0"))
+            self.frame = self.frame.with_columns(joined.alias("label"))
+
     def finish(
         self,
         *,
@@ -212,6 +223,7 @@ class Rows:
             types=types,
             job_type=job_type if types else None,
             estimate_s=estimates,
+            label=_labels(_names(frame, "label")),
             throughputs=throughputs,
             skipped=dict(self.skipped),
             notes=tuple(self.notes),
@@ -268,6 +280,15 @@ def _codes(names: pl.Series) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     unique = names.drop_nulls().unique().sort()
     codes = names.cast(pl.Enum(unique)).to_physical().cast(pl.Int32).fill_null(-1)
     return tuple(unique), codes.to_numpy().copy()
+
+
+def _labels(names: pl.Series) -> NDArray[np.int32] | None:
+    """Give numbers for names in order of appearance, -1 for null; None where all are null."""
+    if names.null_count() == len(names):
+        return None
+    first = names.drop_nulls().unique(maintain_order=True)
+    codes = names.cast(pl.Enum(first)).to_physical().cast(pl.Int32).fill_null(-1)
+    return codes.to_numpy().copy()
 
 
 def _workloads(

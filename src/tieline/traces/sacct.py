@@ -95,6 +95,7 @@ def read(source: Source, *, tenant: str = "account", gres: str = "gpu") -> Trace
     _join_components(rows)
     _estimates(rows)
     _tell(rows)
+    rows.label("User", "JobName")
     rows.frame = rows.frame.rename({"JobID": "job_id", "Submit": "submit_s"})
     if rows.has(TENANTS[tenant]):
         rows.frame = rows.frame.rename({TENANTS[tenant]: "tenant"})

@@ -80,6 +80,9 @@ def read(source: Source, *, tenant: str = "group") -> Trace:
         .alias("tenant"),
     )
     rows.skip(pl.col("count") < 1, "processors unknown")
+    known = pl.when(pl.col("user") >= 0).then("user")
+    rows.frame = rows.frame.with_columns(known.alias("user"))
+    rows.label("user", "executable")
     if rows.frame["estimate_s"].null_count() == rows.frame.height:
         rows.frame = rows.frame.drop("estimate_s")
     for status, words in ((_FAILED, "failed"), (_CANCELLED, "cancelled while running")):

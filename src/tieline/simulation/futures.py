@@ -1,0 +1,190 @@
+"""What may come: run times other than estimated, and jobs that nobody has submitted yet.
+
+Both are drawn from what was seen, never from what comes: run times from the ratios of real to
+estimated run time of jobs that have ended, submissions from those of the last days, at the same
+time of day.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.control.state import State
+from tieline.model.units import format_duration
+
+_Floats = NDArray[np.float64]
+
+#: Fewer ratios than this say little; then the assumed ones stand in.
+_LEAST_RATIOS: Final = 20
+#: Assumed without history: four in five run times within this factor of the estimate.
+_ASSUMED_FACTOR: Final = 2.0
+#: Submissions repeat by the day; so many days back they are drawn from.
+_DAY_S: Final = 86_400.0
+_DAYS: Final = 7
+#: A shorter history says nothing about later submissions.
+_LEAST_HISTORY_S: Final = 3_600.0
+#: Later submissions that are drawn at most.
+_MOST: Final = 20_000
+
+
+@dataclass(frozen=True)
+class Past:
+    """What has been seen up to a moment. Axis N: jobs in order of submission."""
+
+    submit_s: _Floats = field(default_factory=lambda: np.zeros(0))
+    kind: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    """Row of each job's kind in the state."""
+    work: _Floats = field(default_factory=lambda: np.zeros(0))
+    """Estimated run time at rate 1 [s]."""
+    ratios: _Floats = field(default_factory=lambda: np.zeros(0))
+    """Real over estimated run time of jobs that have ended, > 0, in any order."""
+
+
+@dataclass(frozen=True)
+class Future:
+    """One course that things may take. Axes: J open jobs, N jobs that come."""
+
+    ratio: _Floats
+    """Axis J: real over estimated run time."""
+    submit_s: _Floats
+    """Axis N, ascending."""
+    kind: NDArray[np.int32]
+    work: _Floats
+    """Axis N: estimated run time at rate 1 [s]."""
+    later_ratio: _Floats
+    """Axis N: real over estimated run time."""
+    until_s: float
+    """Nothing is said about submissions after this [s]; inf where none are expected."""
+
+
+def as_estimated(state: State) -> Future:
+    """Give the future in which every estimate is right and nobody submits anything more."""
+    none = np.zeros(0)
+    return Future(np.ones(state.n_jobs), none, np.zeros(0, np.int32), none, none, np.inf)
+
+
+def draw_futures(
+    state: State, now: float, past: Past, chance: np.random.Generator, n: int
+) -> list[Future]:
+    """Draw futures that are as likely as each other.
+
+    Parameters
+    ----------
+    state
+        As `State.fork` gives it: open jobs alone.
+    now
+        [s]; nothing of the past is later.
+
+    Notes
+    -----
+    A job that waits is given the ratio of an ended job at random; one that runs, that of an
+    ended job which took at least as long by its ratio. One that has outlasted them all is taken
+    to go on for as long as it has run, times a ratio at random. Each coming day is one of the
+    last seven at random, hour for hour; while there is less than a day of history, each coming
+    stretch of that length is the one that was seen.
+    """
+    ratios = np.sort(_ratios(past))
+    return [_draw(state, now, past, ratios, chance) for _ in range(n)]
+
+
+def grounds(past: Past, now: float) -> tuple[str, ...]:
+    """Say what the futures are drawn from, one sentence each."""
+    if len(past.ratios) < _LEAST_RATIOS:
+        runs = (
+            f"Run times within a factor of {_ASSUMED_FACTOR:g} of their estimates in 8 of 10 "
+            f"cases (assumed: {len(past.ratios)} jobs have ended)."
+        )
+    else:
+        low, high = np.quantile(past.ratios, (0.1, 0.9))
+        runs = (
+            f"Run times {low:.3g} to {high:.3g} times their estimates in 8 of 10 cases, as seen "
+            f"on {len(past.ratios):,} jobs."
+        )
+    span, days = _blocks(past, now)
+    if days == 0:
+        return runs, "No later submissions: there is less than an hour of history."
+    return runs, f"Later submissions as in the last {format_duration(span * days)}."
+
+
+def _ratios(past: Past) -> _Floats:
+    return past.ratios if len(past.ratios) >= _LEAST_RATIOS else _assumed()
+
+
+@cache
+def _assumed() -> _Floats:
+    """Give ratios spread evenly over the log-normal distribution that is assumed."""
+    normal = NormalDist()
+    sigma = np.log(_ASSUMED_FACTOR) / normal.inv_cdf(0.9)
+    return np.exp(sigma * np.array([normal.inv_cdf((i + 0.5) / 200) for i in range(200)]))
+
+
+def _draw(
+    state: State, now: float, past: Past, ratios: _Floats, chance: np.random.Generator
+) -> Future:
+    ratio = chance.choice(ratios, state.n_jobs)
+    s = state.snapshot
+    rows = s.running[: s.n_running[0]]
+    ratio[rows] = _going_on(elapsed_ratio(state, now), ratios, chance)
+    source, shift, until_s = _submissions(past, now, chance)
+    return Future(
+        ratio=ratio,
+        submit_s=past.submit_s[source] + shift,
+        kind=past.kind[source],
+        work=past.work[source],
+        later_ratio=chance.choice(ratios, len(source)),
+        until_s=until_s,
+    )
+
+
+def elapsed_ratio(state: State, now: float) -> _Floats:
+    """Give the time each running job has worked over its estimate, in order of `running`."""
+    s = state.snapshot
+    jobs = s.jobs[s.running[: s.n_running[0]]]
+    rate = s.rate[jobs["kind"], s.pools["market"][jobs["pool"]]]
+    takes = np.where(rate > 0, jobs["work"] / np.where(rate > 0, rate, 1.0), jobs["work"])
+    left = jobs["ends"] - now
+    return np.divide(takes - left, takes, out=np.ones(len(jobs)), where=takes > 0).clip(min=0)
+
+
+def _going_on(elapsed: _Floats, ratios: _Floats, chance: np.random.Generator) -> _Floats:
+    """Draw the ratio of each running job, given that it has not ended yet."""
+    # A hair lower, for a job that ends at this very moment by its estimate.
+    first = np.searchsorted(ratios, elapsed * (1.0 - 1e-9))
+    at = first + np.floor(chance.random(len(elapsed)) * (len(ratios) - first)).astype(np.int64)
+    outlasts = elapsed * (1.0 + chance.choice(ratios, len(elapsed)))
+    return np.where(first < len(ratios), ratios[np.minimum(at, len(ratios) - 1)], outlasts)
+
+
+def _blocks(past: Past, now: float) -> tuple[float, int]:
+    """Give the length of a block of submissions [s] and how many there are to draw from."""
+    history = now - past.submit_s[0] if len(past.submit_s) else 0.0
+    if history < _LEAST_HISTORY_S:
+        return 0.0, 0
+    span = min(_DAY_S, history)
+    return span, min(_DAYS, int(history / span))
+
+
+def _submissions(
+    past: Past, now: float, chance: np.random.Generator
+) -> tuple[NDArray[np.int64], _Floats, float]:
+    """Draw who submits again and how much later each time [s], and up to when that holds."""
+    span, days = _blocks(past, now)
+    rows, shifts, drawn, until_s = [np.zeros(0, np.int64)], [np.zeros(0)], 0, np.inf
+    block = 0
+    while days and drawn < _MOST and block < _MOST:
+        back = int(chance.integers(1, days + 1))
+        edges = np.searchsorted(past.submit_s, now - span * np.array([back, back - 1]), "right")
+        found = np.arange(edges[0], min(edges[1], edges[0] + _MOST - drawn))
+        rows.append(found)
+        shifts.append(np.full(len(found), (back + block) * span))
+        drawn += len(found)
+        block += 1
+        until_s = now + block * span
+    source, shift = np.concatenate(rows), np.concatenate(shifts)
+    if drawn >= _MOST:
+        until_s = float(past.submit_s[source[-1]] + shift[-1])
+    return source, shift, until_s
