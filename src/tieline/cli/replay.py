@@ -12,6 +12,7 @@ import click
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tieline.cli.replay_conditions import conditions
 from tieline.cli.screen import console, print_json, table
 from tieline.cli.trace_options import FORMAT, OPTIONS, pairs
 from tieline.files.network import read_network
@@ -28,7 +29,7 @@ from tieline.scheduling.policies.isolated import ISOLATED
 from tieline.scheduling.policy import Policy
 from tieline.scheduling.registry import POLICIES, policy_named
 from tieline.simulation.comparison import AtScale, Comparison, compare, equal_services
-from tieline.simulation.conditions import KNOWLEDGE, Conditions, Knowledge
+from tieline.simulation.conditions import Conditions
 from tieline.simulation.replay import Replay, first_jobs
 from tieline.simulation.replay import replay as replay_trace
 from tieline.simulation.workload import recorded_on
@@ -72,37 +73,7 @@ _WARM_UP: Final = 2
     " network gives, and the reverse. Takes some twenty replays more.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Replay only the first jobs.")
-@click.option(
-    "--estimates",
-    type=click.Choice(KNOWLEDGE),
-    default="exact",
-    show_default=True,
-    help="What the scheduler is told about run times: those of the trace, what users expected,"
-    " nothing (it learns from ended jobs), or one hour for every job.",
-)
-@click.option(
-    "--error",
-    type=float,
-    default=1.0,
-    show_default=True,
-    metavar="FACTOR",
-    help="Every estimate is off by a factor drawn from 1/FACTOR to FACTOR.",
-)
-@click.option(
-    "--missing",
-    type=float,
-    default=0.0,
-    show_default=True,
-    metavar="SHARE",
-    help="Share of the jobs, drawn at random, of which nothing is said: ended jobs tell.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of what --error and --missing draw; nothing else is left to chance.",
-)
+@conditions
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--out",
@@ -120,10 +91,7 @@ def replay(  # noqa: PLR0913 - one argument per option
     scales: Sequence[str],
     equal: bool,
     limit: int | None,
-    estimates: Knowledge,
-    error: float,
-    missing: float,
-    seed: int,
+    under: Conditions,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -136,7 +104,6 @@ def replay(  # noqa: PLR0913 - one argument per option
     if not chosen:
         raise InputError(f"--policy: names none of {', '.join(POLICIES)}")
     factors = _factors(scales)
-    conditions = _conditions(estimates, error, missing, seed)
     joined = [policy for policy in chosen if not policy.home_only]
     if equal:
         if not joined:
@@ -151,7 +118,7 @@ def replay(  # noqa: PLR0913 - one argument per option
     with ExitStack() as stack:
         folder = stack.enter_context(fresh_folder(out)) if out else None
         bar = stack.enter_context(_progress())
-        runner = _Runner(trace, accelerators, base, conditions, bar)
+        runner = _Runner(trace, accelerators, base, under, bar)
         results: list[AtScale] = []
         for factor in factors:
             at = compare(network, factor, chosen, runner.run)
@@ -159,7 +126,7 @@ def replay(  # noqa: PLR0913 - one argument per option
                 needs = equal_services(network, at, ISOLATED, joined, runner.run)
                 at = dataclasses.replace(at, needs=needs)
             results.append(at)
-        comparison = Comparison(network, trace, base, conditions, tuple(results))
+        comparison = Comparison(network, trace, base, under, tuple(results))
         result = document(comparison, runner.clock)
         if folder:
             from tieline.reports.report import write_report  # noqa: PLC0415 - loads matplotlib
@@ -273,14 +240,6 @@ def _factors(texts: Sequence[str]) -> list[float]:
     if not factors:
         raise InputError("--scale: names no factor, such as 1,0.75,0.5")
     return list(dict.fromkeys(factors))
-
-
-def _conditions(estimates: Knowledge, error: float, missing: float, seed: int) -> Conditions:
-    """Give the conditions; a mistake names its option."""
-    try:
-        return Conditions(estimates, error, missing, seed)
-    except InputError as mistake:
-        raise InputError(f"--{mistake}") from mistake
 
 
 def _recorded_on(network: Network, trace: Trace, accelerators: Mapping[str, Accelerator]) -> str:

@@ -1,6 +1,7 @@
 """A comparison in sentences: the answer first, then what is taken for granted."""
 
 from collections.abc import Mapping
+from math import inf
 
 from tieline.model.job import DEFAULT_ESTIMATE_S
 from tieline.model.reasons import WORDS
@@ -69,7 +70,9 @@ def assumptions(comparison: Comparison) -> list[str]:
     return [
         f"Run times hold for {base} ({source}).",
         " ".join(estimates(comparison.conditions)),
-        "Data is where it is needed, nothing fails, and no job is interrupted.",
+        " ".join(
+            ["Data is where it is needed, and nothing fails.", *stops(comparison.conditions)]
+        ),
     ]
 
 
@@ -93,6 +96,17 @@ def estimates(conditions: Conditions) -> list[str]:
             f" way (seed {conditions.seed})."
         )
     return lines
+
+
+def stops(conditions: Conditions) -> list[str]:
+    """Give when the scheduler decides, and whom it may stop, one sentence each."""
+    lines = []
+    if conditions.round_s is not None:
+        lines.append(f"All is decided anew every {format_duration(conditions.round_s)}.")
+    if conditions.stop_s == inf:
+        return [*lines, "No job is interrupted."]
+    cost = f"costs it {format_duration(conditions.stop_s)}" if conditions.stop_s else "is free"
+    return [*lines, f"Every job may be stopped and started again, which {cost}."]
 
 
 def left_out(comparison: Comparison) -> list[str]:

@@ -35,9 +35,9 @@ class Conditions:
     missing: float = 0.0
     """Share of the jobs, drawn at random, of which nothing is said; in [0, 1]. It changes
     nothing under `history`, where nothing is said of any, and `default`."""
-    restart_s: float = inf
-    """Time that a stop and a new start cost every job, >= 0 [s]; inf means that none is
-    stopped."""
+    restart_s: float | None = None
+    """Time that a stop and a new start cost every job, >= 0 [s]. None means that none is
+    stopped; in rounds, that it costs nothing."""
     round_s: float | None = None
     """Length of lock-step rounds, > 0 [s]: all is decided anew at the start of each. None means
     that the scheduler decides whenever something happens."""
@@ -56,12 +56,19 @@ class Conditions:
             )
         if not 0 <= self.missing <= 1:
             raise InputError(f"missing: found {self.missing:g}, allowed is a share from 0 to 1")
-        if not self.restart_s >= 0:
+        if self.restart_s is not None and not 0 <= self.restart_s < inf:
             raise InputError(f"restart: found {self.restart_s:g} s, allowed is 0 s or more")
         if self.round_s is not None and not 0 < self.round_s < inf:
             raise InputError(f"rounds: found {self.round_s:g} s, allowed is a time above 0 s")
         if self.seed < 0:
             raise InputError(f"seed: found {self.seed}, allowed is 0 or more")
+
+    @property
+    def stop_s(self) -> float:
+        """What a stop and a new start cost every job [s]; inf where none is stopped."""
+        if self.restart_s is None:
+            return inf if self.round_s is None else 0.0
+        return self.restart_s
 
     @property
     def all_known(self) -> bool:

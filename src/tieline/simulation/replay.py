@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from math import inf
 from typing import Final
 
 import numpy as np
@@ -108,12 +107,9 @@ def replay(
     conditions = conditions or Conditions()
     base = relative_to or recorded_on(network, trace)
     rates = RateBook(accelerators, relative_to=base, throughputs=trace.throughputs)
-    in_rounds = conditions.round_s is not None
-    preempts = policy.preempts or in_rounds
+    preempts = policy.preempts or conditions.round_s is not None
     state = State(network, replace(policy, preempts=preempts), accelerators, rates)
-    # What is decided anew in every round may be stopped; where nobody says, at no cost.
-    free = in_rounds and conditions.restart_s == inf
-    runnable = add_trace(state, trace, 0.0 if free else conditions.restart_s)
+    runnable = add_trace(state, trace, conditions.stop_s)
     estimates = None if conditions.all_known else Estimates(state, trace, conditions)
     recorder = PriceRecorder(len(network.pools))
     cycles = 0

@@ -53,6 +53,10 @@ class Summary:
     """Mean certified gap of the clearing; None for a policy without one."""
     gap_max: float | None
     cycles: int
+    stops: int
+    """How often a running job was stopped, to go on later or elsewhere."""
+    redone_s: float
+    """Accelerator-seconds at rate 1 that stops made jobs do again; restarts are not counted."""
     utilisation_by_pool: Mapping[str, float]
     mean_price_by_pool: Mapping[str, float] | None
     """Weighted by time over the makespan [finished jobs per accelerator-second]; None for a
@@ -102,6 +106,8 @@ def summarise(replay: Replay, bound: Bound | None) -> Summary:
         gap_mean=clearing.gap_mean if clearing else None,
         gap_max=clearing.gap_max if clearing else None,
         cycles=replay.schedule.cycles,
+        stops=int(replay.schedule.stops.sum()),
+        redone_s=float(replay.schedule.redone_s @ replay.trace.count),
         utilisation_by_pool=_by_pool(replay, used / _capacities(replay), span),
         mean_price_by_pool=(
             _by_pool(replay, clearing.mean(1.0), span) if clearing is not None else None
