@@ -251,7 +251,7 @@ def test_a_size_that_was_not_measured_goes_by_the_nearest() -> None:
 def test_what_was_not_measured_is_completed_from_the_other_models() -> None:
     """A model without a speed on the base is set against it by the models that have both."""
     rate = table().rate(Workload("training", "lm"), "p100", 1)
-    assert rate.value == pytest.approx(0.25)
+    assert rate.value == pytest.approx(0.25, rel=1e-3)
     assert rate.basis == "inferred"
     assert "completed from 1 similar workload" in rate.source
     assert (rate.low or math.inf) < rate.value < (rate.high or 0)
@@ -322,7 +322,7 @@ def test_ended_jobs_come_between_what_is_measured_and_what_is_completed() -> Non
         for name, run_s in (("v100", 100.0), ("p100", 500.0)):
             for _ in range(ENOUGH):
                 history.note(workload, name, like="same", count=1, run_s=run_s)
-    assert before.value == pytest.approx(0.25)
+    assert before.value == pytest.approx(0.25, rel=1e-3)
     assert book.rate(lm, "p100", 1).value == pytest.approx(0.2)
     assert "ended jobs of training/lm" in book.rate(lm, "p100", 1).source
     assert book.rate(resnet, "p100", 1).value == 0.25
