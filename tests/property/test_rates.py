@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tieline.model.accelerator import FIGURES, Accelerator, Figure
 from tieline.model.catalogue import catalogue
-from tieline.model.rates import RateBook, roofline
+from tieline.model.class_rates import roofline
+from tieline.model.rates import RateBook
 from tieline.model.workload import WORKLOAD_CLASSES, Workload
 
 VALUES = st.floats(min_value=1e-3, max_value=1e6)

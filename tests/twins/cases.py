@@ -11,7 +11,7 @@ from tieline.model.accelerator import Accelerator
 from tieline.model.job import JobKind
 from tieline.model.network import Network, Pool, Region, Site, Tenant
 from tieline.model.rates import RateBook
-from tieline.model.trace import ThroughputTable
+from tieline.model.throughputs import ThroughputTable
 from tieline.model.workload import Workload
 from tieline.scheduling.policy import Policy
 from tieline.simulation.driver import Watcher, simulate
@@ -48,7 +48,7 @@ class Case:
         steps = {
             (kind.workload.model or "", chip, kind.count): rate
             for kind, speeds in zip(self.kinds, self.speeds, strict=True)
-            for chip, rate in {**speeds, "base": 1.0}.items()
+            for chip, rate in {**dict.fromkeys(CHIPS, 0.0), **speeds, "base": 1.0}.items()
         }
         rates = RateBook(CHIPS, relative_to="base", throughputs=ThroughputTable(steps, "base"))
         state = State(self.network, policy, CHIPS, rates)

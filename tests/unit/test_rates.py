@@ -7,13 +7,16 @@ import pytest
 
 from tieline.model.accelerator import BASES, REFERENCE, Accelerator, Figure, Rate
 from tieline.model.catalogue import catalogue
+from tieline.model.class_rates import ROOFLINE_RANGE, absolute_rate, roofline
 from tieline.model.errors import InputError, NotFoundError
-from tieline.model.rates import ROOFLINE_RANGE, RateBook, absolute_rate, roofline
-from tieline.model.trace import ThroughputTable
+from tieline.model.observed_rates import ENOUGH, ObservedRates
+from tieline.model.rates import RateBook
+from tieline.model.throughputs import ThroughputTable
 from tieline.model.workload import WORKLOAD_CLASSES, Workload
 
 EVERY = [(one, kind) for one in catalogue() for kind in WORKLOAD_CLASSES]
 TRAINING = Workload("training")
+ASCEND_H20 = ("huawei-910b2", "nvidia-h20-96")
 
 
 def chip(name: str, rates: dict[str, Rate] | None = None, **figures: float) -> Accelerator:
@@ -141,9 +144,21 @@ def test_the_lowest_rate_stands_in_where_no_figure_is_known() -> None:
             "prefill": Rate(0.3, "measured", "own run"),
         },
     )
-    rate = absolute_rate(own, "decode")
+    rate = absolute_rate(own, "hpc")
     assert (rate.value, rate.basis) == (0.3, "assumed")
     assert "prefill" in rate.source
+
+
+def test_a_class_is_completed_from_the_other_classes() -> None:
+    """An accelerator that trains and prefills at half speed decodes at about half, inferred."""
+    measured = {kind: Rate(0.5, "measured", "own run") for kind in ("training", "prefill")}
+    rate = absolute_rate(chip("own", measured, memory_bw_tbs=4.8), "decode")
+    assert rate.basis == "inferred"
+    assert "completed from its rates for prefill, training" in rate.source
+    assert 0.35 < rate.value < 0.7
+    assert (rate.low or math.inf) < rate.value < (rate.high or 0)
+    said = {"training": Rate(0.5, "assumed", "network file")}
+    assert absolute_rate(chip("own", said), "decode").basis == "assumed"
 
 
 def test_an_accelerator_of_which_nothing_is_known_is_as_fast_as_the_reference() -> None:
@@ -184,40 +199,85 @@ def test_an_unknown_class_is_refused() -> None:
         RateBook(catalogue()).rate(Workload("mining"), "nvidia-h20-96", 1)
 
 
-def table() -> RateBook:
-    """Give a rate book with measured speeds on three accelerators of a network's own."""
-    speeds = {
-        ("resnet", "v100", 1): 4.0,
-        ("resnet", "p100", 1): 1.0,
-        ("resnet", "v100", 2): 7.0,
-        ("resnet", "p100", 2): 2.8,
-        ("lm", "p100", 1): 3.0,
-        ("a3c", "v100", 1): 0.0,
-    }
-    own = with_own(chip("v100"), chip("p100"), chip("k80"))
-    return RateBook(own, relative_to="v100", throughputs=ThroughputTable(speeds, "v100"))
+SPEEDS = {
+    ("resnet", "v100", 1): 4.0,
+    ("resnet", "p100", 1): 1.0,
+    ("resnet", "v100", 2): 7.0,
+    ("resnet", "p100", 2): 2.8,
+    ("lm", "p100", 1): 3.0,
+    ("a3c", "v100", 1): 0.0,
+    ("a3c", "p100", 1): 5.0,
+    ("bert", "own", 1): 2.0,
+}
+OWN = with_own(chip("v100"), chip("p100"), chip("k80"), chip("own"))
+
+
+def table(relative_to: str = "v100", **history: ObservedRates) -> RateBook:
+    """Give a rate book with measured speeds on accelerators of a network's own."""
+    speeds = ThroughputTable(SPEEDS)
+    return RateBook(OWN, relative_to=relative_to, throughputs=speeds, **history)
 
 
 @pytest.mark.parametrize(
-    ("model", "accelerator", "count", "value"),
-    [
-        ("resnet", "v100", 1, 1.0),
-        ("resnet", "p100", 1, 0.25),
-        ("resnet", "p100", 2, 0.4),
-        ("resnet", "k80", 1, 0.0),
-        ("resnet", "p100", 4, 0.0),
-        ("lm", "p100", 1, 0.0),
-        ("a3c", "v100", 1, 0.0),
-    ],
+    ("accelerator", "count", "value"),
+    [("v100", 1, 1.0), ("p100", 1, 0.25), ("p100", 2, 0.4)],
 )
 def test_the_throughput_table_decides_for_its_models(
-    model: str, accelerator: str, count: int, value: float
+    accelerator: str, count: int, value: float
 ) -> None:
-    """A model of the table runs at its measured ratio per size, and 0 where it has no speed."""
-    rate = table().rate(Workload("training", model), accelerator, count)
+    """A model of the table runs at its measured ratio, per size."""
+    rate = table().rate(Workload("training", "resnet"), accelerator, count)
     assert rate.value == pytest.approx(value)
     assert rate.basis == "measured"
-    assert model in rate.source
+    assert "resnet" in rate.source
+
+
+def test_measured_as_not_running_is_never() -> None:
+    """Speed 0 in a table means that it does not run there, whatever anything else says."""
+    rate = table().rate(Workload("training", "a3c"), "v100", 1)
+    assert (rate.value, rate.basis) == (0.0, "measured")
+    assert "does not run" in rate.source
+    assert table().rate(Workload("training", "a3c"), "p100", 1).value > 0
+
+
+def test_a_size_that_was_not_measured_goes_by_the_nearest() -> None:
+    """A gang of 4 goes by the ratio on 2, and that is only inferred."""
+    rate = table().rate(Workload("training", "resnet"), "p100", 4)
+    assert rate.value == pytest.approx(0.4)
+    assert rate.basis == "inferred"
+    assert "the size nearest to 4" in rate.source
+
+
+def test_what_was_not_measured_is_completed_from_the_other_models() -> None:
+    """A model without a speed on the base is set against it by the models that have both."""
+    rate = table().rate(Workload("training", "lm"), "p100", 1)
+    assert rate.value == pytest.approx(0.25, rel=1e-3)
+    assert rate.basis == "inferred"
+    assert "completed from 1 similar workload" in rate.source
+    assert (rate.low or math.inf) < rate.value < (rate.high or 0)
+    assert table().rate(Workload("training", "lm"), "v100", 1).value == 1.0
+
+
+@pytest.mark.parametrize("model", ["resnet", "bert"])
+def test_what_nothing_connects_goes_by_the_class(model: str) -> None:
+    """An accelerator that no chain of measurements reaches is no more than its class says."""
+    rate = table().rate(Workload("training", model), "k80", 1)
+    assert (rate.value, rate.basis) == (1.0, "assumed")
+
+
+def test_a_table_without_the_base_is_set_against_the_class() -> None:
+    """Ratios are those of the table; their level is that of the classes, in the mean."""
+    book = RateBook(
+        catalogue(),
+        throughputs=ThroughputTable(
+            {("m", "huawei-910b2", 8): 3.0, ("m", "nvidia-h20-96", 8): 1.0}
+        ),
+    )
+    ascend, h20 = (book.rate(Workload("training", "m"), name, 8) for name in ASCEND_H20)
+    classes = [catalogue()[name].rates["training"].value for name in ASCEND_H20]
+    assert ascend.value / h20.value == pytest.approx(3.0)
+    assert ascend.value * h20.value == pytest.approx(classes[0] * classes[1])
+    assert "set against" in ascend.source
 
 
 def test_a_model_outside_the_throughput_table_goes_by_its_class() -> None:
@@ -226,10 +286,46 @@ def test_a_model_outside_the_throughput_table_goes_by_its_class() -> None:
     assert (rate.value, rate.basis) == (1.0, "assumed")
 
 
-def test_a_throughput_table_of_another_base_is_refused() -> None:
-    """Speeds relative to one accelerator are not mixed with rates relative to another."""
-    with pytest.raises(InputError, match="relative to v100"):
-        RateBook(catalogue(), throughputs=ThroughputTable({}, "v100"))
+@pytest.mark.parametrize("speed", [-1.0, math.nan, math.inf])
+def test_a_table_holds_no_impossible_speed(speed: float) -> None:
+    """A negative or non-finite speed is refused where the table is made, and named."""
+    with pytest.raises(InputError, match="m on 1 x v100 has speed"):
+        ThroughputTable({("m", "v100", 1): speed})
+
+
+def test_what_the_job_says_comes_first() -> None:
+    """Rates of the job file decide before a table; what they leave out goes on as before."""
+    told = Workload("training", "resnet", (("p100", 0.5), ("v100", 1.0)))
+    rate = table().rate(told, "p100", 1)
+    assert (rate.value, rate.basis) == (0.5, "assumed")
+    assert "job file" in rate.source
+    assert table().rate(told, "k80", 1) == table().rate(Workload("training", "resnet"), "k80", 1)
+    never = Workload("training", "resnet", (("p100", 0.0), ("v100", 1.0)))
+    assert table().rate(never, "p100", 1).value == 0.0
+
+
+def test_rates_of_a_job_in_any_unit_keep_their_ratios() -> None:
+    """Relative to an accelerator that the job does not name, their level is that of the class."""
+    told = Workload("training", None, (("huawei-910b2", 1.0), ("nvidia-h20-96", 2.0)))
+    ascend, h20 = (RateBook(catalogue()).rate(told, name, 1).value for name in ASCEND_H20)
+    assert h20 / ascend == pytest.approx(2.0)
+    with_base = Workload("training", None, (*told.rates, (REFERENCE, 4.0)))
+    assert RateBook(catalogue()).rate(with_base, "huawei-910b2", 1).value == pytest.approx(0.25)
+
+
+def test_ended_jobs_come_between_what_is_measured_and_what_is_completed() -> None:
+    """History decides where the table has no measurement, and nowhere else."""
+    history, lm, resnet = ObservedRates(), Workload("training", "lm"), Workload("hpc", "resnet")
+    book = table(history=history)
+    before = book.rate(lm, "p100", 1)
+    for workload in (lm, resnet):
+        for name, run_s in (("v100", 100.0), ("p100", 500.0)):
+            for _ in range(ENOUGH):
+                history.note(workload, name, like="same", count=1, run_s=run_s)
+    assert before.value == pytest.approx(0.25, rel=1e-3)
+    assert book.rate(lm, "p100", 1).value == pytest.approx(0.2)
+    assert "ended jobs of training/lm" in book.rate(lm, "p100", 1).source
+    assert book.rate(resnet, "p100", 1).value == 0.25
 
 
 def test_the_same_question_gets_the_same_answer() -> None:

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from tieline.model.accelerator import FIGURES, REFERENCE, Accelerator, Rate
 from tieline.model.catalogue import catalogue, nearest, stacks
+from tieline.model.class_rates import roofline
 from tieline.model.errors import InputError
-from tieline.model.rates import RateBook, roofline
+from tieline.model.rates import RateBook
 from tieline.model.workload import WORKLOAD_CLASSES, Workload
 
 Justify = Literal["left", "right"]

@@ -1,61 +1,30 @@
-"""How fast each kind of work runs on each accelerator.
+"""How fast each workload runs on each accelerator.
 
 A rate is found in this order, and says which step it took:
 
-1. the throughput table of a trace, for the models in it
-2. the accelerator's own rate for the class (catalogue or network file)
-3. its rate for the class closest in kind: training and fine-tuning, decode and batch inference
-4. the roofline: the ratio of the specification that limits the class
-5. the lowest rate the accelerator has for any other class
-6. 1, for an accelerator of which nothing is known
+1. what the job file says of this job
+2. the throughput table of the trace or the network, for what was measured in it
+3. the ended jobs of the same workload, once there are enough of them
+4. the throughput table, for what is completed from similar workloads in it
+5. the class of the workload: `tieline.model.class_rates`
+
+What speaks of this very job comes before what speaks of its model, a measurement made on purpose
+before one that came about, and the model before its class.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from math import exp, log
 
-from tieline.model.accelerator import BASES, FIGURES, REFERENCE, Accelerator, Basis, Rate
-from tieline.model.catalogue import catalogue, nearest
+from tieline.model.accelerator import REFERENCE, Accelerator, Rate
+from tieline.model.catalogue import nearest
+from tieline.model.class_rates import absolute_rate, weakest
 from tieline.model.errors import InputError, NotFoundError
-from tieline.model.trace import ThroughputTable
-from tieline.model.workload import WORKLOAD_CLASSES, Workload
+from tieline.model.observed_rates import ObservedRates
+from tieline.model.throughputs import ThroughputTable
+from tieline.model.workload import Workload
 
-#: More than four in five known rates of the catalogue lie within these multiples of their
-#: roofline.
-ROOFLINE_RANGE: Final = (0.6, 1.35)
-
-#: The class whose rate stands in for one that has none.
-_CLOSEST: Final = {
-    "training": "fine-tuning",
-    "fine-tuning": "training",
-    "decode": "batch-inference",
-    "batch-inference": "decode",
-}
-
-#: What limits a class, in order of preference: (figure of the accelerator, of the reference).
-_Limits = tuple[tuple[str, str], ...]
-_BANDWIDTH: Final[_Limits] = (("memory_bw_tbs", "memory_bw_tbs"),)
-_COMPUTE: Final[_Limits] = (
-    ("bf16_tflops", "bf16_tflops"),
-    ("fp8_tflops", "fp8_tflops"),
-    ("int8_tops", "int8_tops"),
-)
-_COMPUTE_8_BIT: Final[_Limits] = (
-    ("fp8_tflops", "fp8_tflops"),
-    ("int8_tops", "int8_tops"),
-    ("bf16_tflops", "fp8_tflops"),  # no 8-bit figure: 8-bit work runs no faster than BF16
-)
-_LIMITS: Final[Mapping[str, _Limits]] = {
-    "training": _COMPUTE + _BANDWIDTH,
-    "fine-tuning": _COMPUTE + _BANDWIDTH,
-    "prefill": _COMPUTE_8_BIT + _BANDWIDTH,
-    "decode": _BANDWIDTH + _COMPUTE,
-    "batch-inference": _BANDWIDTH + _COMPUTE,
-    "hpc": _BANDWIDTH + _COMPUTE,
-}
-_CAVEATS: Final = {
-    "hpc": "; taken as bound by memory bandwidth: the catalogue has no FP64 figures, so work "
-    "bound by FP64 arithmetic can be far slower on a chip made for AI",
-}
+#: What one source knows of a workload: speeds by accelerator, in a unit of its own.
+_Profile = Mapping[str, Rate]
 
 
 class RateBook:
@@ -68,15 +37,14 @@ class RateBook:
     relative_to
         Id of the accelerator whose rate is 1; the one on which run times are given.
     throughputs
-        Measured speeds, which decide for the models in them. Their reference must be
-        `relative_to`.
+        Measured speeds.
+    history
+        What ended jobs show. May be kept; what it learns later counts from then on.
 
     Raises
     ------
     NotFoundError
         `relative_to` is not among the accelerators (code `not-found`).
-    InputError
-        `throughputs` hold for another accelerator than `relative_to` (code `input`).
     """
 
     def __init__(
@@ -85,18 +53,21 @@ class RateBook:
         *,
         relative_to: str = REFERENCE,
         throughputs: ThroughputTable | None = None,
+        history: ObservedRates | None = None,
     ) -> None:
         """Keep what the rates are worked out from; the work is done on demand."""
-        if throughputs is not None and throughputs.reference != relative_to:
-            raise InputError(
-                f"the throughput table is relative to {throughputs.reference},"
-                f" but rates are wanted relative to {relative_to}"
-            )
         self._accelerators = accelerators
         self._base = self._find(relative_to)
-        self._steps = {} if throughputs is None else throughputs.steps_per_s
-        self._measured_models = frozenset(model for model, _, _ in self._steps)
-        self._rates: dict[tuple[Workload, str, int], Rate] = {}
+        self._table = ThroughputTable({}) if throughputs is None else throughputs
+        self._history = ObservedRates() if history is None else history
+        self._sources: tuple[Callable[[Workload, int], _Profile], ...] = (
+            self._told,
+            self._measured,
+            self._observed,
+            self._completed,
+        )
+        self._rates: dict[tuple[Workload, str, int], tuple[int, Rate]] = {}
+        """By workload, accelerator and size: what the history knew then, and the rate."""
 
     def rate(self, workload: Workload, accelerator: str, count: int) -> Rate:
         """Give the progress per accelerator-second, with `relative_to` = 1.
@@ -104,37 +75,36 @@ class RateBook:
         Parameters
         ----------
         workload
-            Its model decides where the throughput table has it, else its class.
+            Its own rates decide, then its model where a table or the history has it, else
+            its class.
         accelerator
             Id of an accelerator given at construction.
         count
-            Accelerators of the gang; matters only in the throughput table, which is
-            measured per size.
+            Accelerators of the gang; matters only in throughput tables, which are measured
+            per size.
 
         Returns
         -------
         Rate
             Finite and >= 0; 0 means it cannot run there. Exactly 1 on `relative_to`, unless
-            the throughput table has no speed for it there. The basis is that of the weaker
-            of the two rates compared. Same arguments give the same rate.
+            it cannot run there. The basis is that of the weakest of what went into it. Same
+            arguments give the same rate, until the history learns of the workload's model.
 
         Raises
         ------
         NotFoundError
             No such accelerator (code `not-found`).
         InputError
-            No such workload class, or the rate of `relative_to` is 0 (code `input`).
+            No such workload class, or the rate of `relative_to` is 0 for the class (code
+            `input`).
         """
-        in_table = workload.model in self._measured_models
-        key = (workload, accelerator, count if in_table else 0)
+        version = self._history.version(workload)
+        key = (workload, accelerator, count if workload.model in self._table else 0)
         known = self._rates.get(key)
-        if known is None:
-            known = self._rates[key] = (
-                self._measured(workload.model or "", accelerator, count)
-                if in_table
-                else self._relative(workload.kind, self._find(accelerator))
-            )
-        return known
+        if known is None or known[0] != version:
+            self._find(accelerator)
+            known = self._rates[key] = version, self._found(workload, accelerator, count, 0)
+        return known[1]
 
     def _find(self, accelerator: str) -> Accelerator:
         found = self._accelerators.get(accelerator)
@@ -144,21 +114,65 @@ class RateBook:
             raise NotFoundError(f"no accelerator {accelerator}{hint}")
         return found
 
-    def _measured(self, model: str, accelerator: str, count: int) -> Rate:
-        base = self._steps.get((model, self._base.id, count), 0.0)
-        steps = self._steps.get((model, accelerator, count), 0.0)
-        if base == 0 or steps == 0:
-            missing = accelerator if steps == 0 else self._base.id
-            source = f"throughput table: no speed for {model} on {count} x {missing}"
-            return Rate(0.0, "measured", source)
-        value = 1.0 if accelerator == self._base.id else steps / base
-        source = (
-            f"throughput table: {model} on {count} x {accelerator} {steps:.4g} steps/s"
-            f" / {self._base.id} {base:.4g}"
-        )
-        return Rate(value, "measured", source)
+    def _found(self, workload: Workload, accelerator: str, count: int, first: int) -> Rate:
+        """Give the rate by the first source from `first` on that has the accelerator."""
+        for step in range(first, len(self._sources)):
+            profile = self._sources[step](workload, count)
+            if accelerator in profile:
 
-    def _relative(self, kind: str, accelerator: Accelerator) -> Rate:
+                def below(other: str, after: int = step + 1) -> Rate:
+                    return self._found(workload, other, count, after)
+
+                return self._scaled(profile, accelerator, below)
+        return self._of_class(workload.kind, self._find(accelerator))
+
+    def _scaled(self, profile: _Profile, accelerator: str, below: Callable[[str], Rate]) -> Rate:
+        """Give one speed of a profile relative to the base.
+
+        Where the profile does not have the base, or as unable to run, it is set against what
+        the sources below say of all that it has: the geometric mean of the ratios.
+        """
+        mine, base = profile[accelerator], profile.get(self._base.id)
+        if mine.value == 0:
+            return Rate(0.0, mine.basis, mine.source)
+        if base is not None and base.value > 0:
+            return self._against(mine, base, accelerator)
+        lower = {
+            name: below(name)
+            for name, rate in profile.items()
+            if rate.value > 0 and name in self._accelerators
+        }
+        lower = {name: rate for name, rate in lower.items() if rate.value > 0}
+        logs = [log(rate.value / profile[name].value) for name, rate in lower.items()]
+        factor = exp(sum(logs) / len(logs)) if logs else 1.0
+        against = f", set against the known rates of {', '.join(lower)}" if logs else ""
+        return Rate(
+            factor * mine.value,
+            weakest(mine.basis, *(rate.basis for rate in lower.values())),
+            mine.source + against,
+            None if mine.low is None else factor * mine.low,
+            None if mine.high is None else factor * mine.high,
+        )
+
+    def _against(self, mine: Rate, base: Rate, accelerator: str) -> Rate:
+        if accelerator == self._base.id:
+            return Rate(1.0, "measured", f"rates are relative to it; {base.source}", 1.0, 1.0)
+        source = mine.source if base.source == mine.source else f"{mine.source} / {base.source}"
+        return _quotient(mine, base, source)
+
+    def _told(self, workload: Workload, _count: int) -> _Profile:
+        return {name: Rate(value, "assumed", "job file") for name, value in workload.rates}
+
+    def _measured(self, workload: Workload, count: int) -> _Profile:
+        return self._table.measured(workload.model, count)
+
+    def _observed(self, workload: Workload, _count: int) -> _Profile:
+        return self._history.profile(workload)
+
+    def _completed(self, workload: Workload, count: int) -> _Profile:
+        return self._table.completed(workload.model, count)
+
+    def _of_class(self, kind: str, accelerator: Accelerator) -> Rate:
         if accelerator.id == self._base.id:
             return Rate(1.0, "measured", "rates are relative to this accelerator", 1.0, 1.0)
         rate = absolute_rate(accelerator, kind)
@@ -170,103 +184,18 @@ class RateBook:
                 f"accelerator {self._base.id}: its rate for {kind} is 0, so no run time can"
                 " hold on it; give a rate above 0"
             )
-        return _quotient(rate, base, self._base.id)
-
-
-def absolute_rate(accelerator: Accelerator, kind: str) -> Rate:
-    """Give the rate of an accelerator for a workload class, with the reference = 1.
-
-    Raises
-    ------
-    InputError
-        No such workload class (code `input`).
-    """
-    if kind not in WORKLOAD_CLASSES:
-        raise InputError(f"no workload class {kind}; allowed: {', '.join(WORKLOAD_CLASSES)}")
-    if accelerator.id == REFERENCE:
-        return Rate(1.0, "measured", "the reference, by definition", 1.0, 1.0)
-    if kind in accelerator.rates:
-        return accelerator.rates[kind]
-    closest = accelerator.rates.get(_CLOSEST.get(kind, ""))
-    if closest is not None:
-        return Rate(
-            closest.value,
-            _weaker("inferred", closest.basis),
-            f"no result of its own: as {_CLOSEST[kind]}: {closest.source}",
-            closest.low,
-            closest.high,
+        source = (
+            f"{rate.value:.3g} / {base.value:.3g} of {self._base.id}, both relative to"
+            f" {REFERENCE}: {rate.source} / {base.source}"
         )
-    return roofline(accelerator, kind) or _last_resort(accelerator)
+        return _quotient(rate, base, source)
 
 
-def roofline(accelerator: Accelerator, kind: str) -> Rate | None:
-    """Give the ratio of the specification that limits a class to that of the reference.
-
-    The limit is compute for training and fine-tuning (BF16) and for prefill (FP8, else INT8),
-    memory bandwidth for decode, batch inference and HPC. Where that figure is not known the
-    next best stands in, and the source says so.
-
-    Parameters
-    ----------
-    accelerator
-        Figures must be above 0; raising one never lowers the rate.
-    kind
-        One of `WORKLOAD_CLASSES`.
-
-    Returns
-    -------
-    Rate or None
-        Basis `assumed`, with the formula as its source; None without any figure to go by.
-        `low` and `high` are the value times `ROOFLINE_RANGE`.
-    """
-    reference = catalogue()[REFERENCE].figures
-    limits = _LIMITS[kind]
-    for name, reference_name in limits:
-        figure = accelerator.figures.get(name)
-        if figure is None:
-            continue
-        against = reference[reference_name]
-        value = figure.value / against.value
-        unit, meaning = FIGURES[name]
-        missing = "" if name == limits[0][0] else f" ({FIGURES[limits[0][0]][1]} is not known)"
-        over = "" if name == reference_name else f"{FIGURES[reference_name][1]} "
-        return Rate(
-            value,
-            "assumed",
-            f"roofline: {meaning} {figure.value:g} / {over}{against.value:g} {unit}"
-            f" of {REFERENCE}{missing}{_CAVEATS.get(kind, '')}",
-            value * ROOFLINE_RANGE[0],
-            value * ROOFLINE_RANGE[1],
-        )
-    return None
-
-
-def _last_resort(accelerator: Accelerator) -> Rate:
-    """Give the lowest rate known for other work, or 1 when nothing is known at all."""
-    if not accelerator.rates:
-        return Rate(
-            1.0, "assumed", f"no rate and no figure is known: taken as fast as {REFERENCE}"
-        )
-    kind, rate = min(accelerator.rates.items(), key=lambda item: item[1].value)
-    return Rate(
-        rate.value,
-        "assumed",
-        f"no rate and no figure is known: as {kind}, its lowest for other work: {rate.source}",
-        rate.low,
-        rate.high,
-    )
-
-
-def _weaker(one: Basis, other: Basis) -> Basis:
-    return max(one, other, key=BASES.index)
-
-
-def _quotient(rate: Rate, base: Rate, base_id: str) -> Rate:
+def _quotient(rate: Rate, base: Rate, source: str) -> Rate:
     return Rate(
         rate.value / base.value,
-        _weaker(rate.basis, base.basis),
-        f"{rate.value:.3g} / {base.value:.3g} of {base_id}, both relative to {REFERENCE}:"
-        f" {rate.source} / {base.source}",
+        weakest(rate.basis, base.basis),
+        source,
         _bound(rate.low, rate.value, base.high, base.value),
         _bound(rate.high, rate.value, base.low, base.value),
     )

@@ -7,16 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieline.model.errors import InputError
+from tieline.model.throughputs import ThroughputTable
 from tieline.model.workload import Workload
-
-
-@dataclass(frozen=True)
-class ThroughputTable:
-    """Measured speeds: (model, accelerator, gang size) -> steps per second; absent means 0."""
-
-    steps_per_s: Mapping[tuple[str, str, int], float]
-    reference: str
-    """The accelerator on which `Trace.duration_s` holds."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Final
 import polars as pl
 
 from tieline.model.errors import InputError
-from tieline.model.trace import ThroughputTable, Trace
+from tieline.model.throughputs import ThroughputTable
+from tieline.model.trace import Trace
 from tieline.traces.rows import MAX_COUNT, Rows
 from tieline.traces.source import Source
 

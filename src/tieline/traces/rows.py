@@ -16,7 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tieline.model.errors import InputError
-from tieline.model.trace import ThroughputTable, Trace
+from tieline.model.throughputs import ThroughputTable
+from tieline.model.trace import Trace
 from tieline.model.workload import WORKLOAD_CLASSES, Workload
 from tieline.traces.source import LINE, Source
 
