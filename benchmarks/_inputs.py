@@ -23,6 +23,31 @@ TRACES = Path(os.environ.get("TIELINE_TRACES", ROOT.parent / "shared" / "traces"
 GAVEL = TRACES / "gavel_cases"
 
 
+def state_of(network: Network, trace: Trace, policy: Policy, restart_s: float = 0.0) -> State:
+    """Give an untouched state that knows the jobs of the trace, all of which can run.
+
+    Under every policy jobs may be stopped, and a stop and a new start cost `restart_s`.
+    """
+    accelerators = {**catalogue(), **{chip.id: chip for chip in network.accelerators}}
+    rates = RateBook(
+        accelerators, relative_to=recorded_on(network, trace), throughputs=trace.throughputs
+    )
+    state = State(network, replace(policy, preempts=True), accelerators, rates)
+    if not add_trace(state, trace, restart_s).all():
+        raise AssertionError("a job of the trace can run nowhere")
+    return state
+
+
+def tenant_per_job(trace: Trace) -> Trace:
+    """Give the trace with a tenant of its own for each job.
+
+    For policies that share between tenants where the peer's share between jobs.
+    """
+    n = len(trace)
+    tenants = tuple(f"job-{row}" for row in range(n))
+    return replace(trace, tenant=np.arange(n, dtype=np.int32), tenants=tenants)
+
+
 @dataclass(frozen=True)
 class GavelCase:
     """One of Gavel's cases. Axis J: jobs."""
@@ -31,35 +56,10 @@ class GavelCase:
     trace: Trace
     step_s: NDArray[np.float64]
     """Axis J: time of one step on the reference accelerator [s]."""
+    speed: NDArray[np.float64]
+    """Axes J, pools of the network: steps per second of the whole gang."""
     floor_s: float
     """Mean completion time if each job were alone on its fastest accelerators."""
-
-    def state(self, policy: Policy, restart_s: float, *, tenant_per_job: bool = False) -> State:
-        """Give an untouched state that knows the jobs.
-
-        Parameters
-        ----------
-        restart_s
-            Time that a stop and a new start cost a job; inf means that none is stopped.
-        tenant_per_job
-            Whether each job belongs to a tenant of its own, for policies that share between
-            tenants where Gavel's share between jobs.
-        """
-        accelerators = {**catalogue(), **{chip.id: chip for chip in self.network.accelerators}}
-        rates = RateBook(
-            accelerators,
-            relative_to=recorded_on(self.network, self.trace),
-            throughputs=self.trace.throughputs,
-        )
-        state = State(self.network, replace(policy, preempts=True), accelerators, rates)
-        trace = self.trace
-        if tenant_per_job:
-            n = len(trace)
-            tenants = tuple(f"job-{row}" for row in range(n))
-            trace = replace(trace, tenant=np.arange(n, dtype=np.int32), tenants=tenants)
-        if not add_trace(state, trace, restart_s).all():
-            raise AssertionError("every job of the case can run")
-        return state
 
 
 def gavel_case(name: str) -> GavelCase:
@@ -69,11 +69,13 @@ def gavel_case(name: str) -> GavelCase:
     table = trace.throughputs
     if table is None:
         raise AssertionError("the reader gives the table of measured speeds")
-    speeds = {chip.id: np.empty(len(trace)) for chip in network.accelerators}
+    speed = np.empty((len(trace), len(network.pools)))
     for row, (workload, count) in enumerate(zip(trace.workload, trace.count, strict=True)):
         model = trace.workloads[workload].model or ""
-        for chip, speed in speeds.items():
-            speed[row] = table.steps_per_s.get((model, chip, int(count)), 0.0)
-    step_s = 1.0 / speeds[table.reference]
-    alone = trace.duration_s / step_s / np.max(list(speeds.values()), axis=0)
-    return GavelCase(network, trace, step_s, float(alone.mean()))
+        for column, pool in enumerate(network.pools):
+            key = (model, pool.accelerator, int(count))
+            speed[row, column] = table.steps_per_s.get(key, 0.0)
+    reference = [pool.accelerator for pool in network.pools].index(table.reference)
+    step_s = 1.0 / speed[:, reference]
+    alone = trace.duration_s / step_s / speed.max(axis=1)
+    return GavelCase(network, trace, step_s, speed, float(alone.mean()))

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from _inputs import GAVEL, GavelCase, gavel_case
+from _inputs import GAVEL, GavelCase, gavel_case, state_of, tenant_per_job
 from numpy.typing import NDArray
 
 from tieline.control.state import State
@@ -76,8 +76,8 @@ def misjudged(world: World, state: State, factor: Times) -> World:
 
 def completion(case: GavelCase, policy: str, factor: Times | None = None) -> Times:
     """Give the completion time of each job [s]; `factor` is estimate over truth, axis J."""
-    state = case.state(policy_named(policy), 0.0, tenant_per_job=policy in SHARING)
-    trace = case.trace
+    trace = tenant_per_job(case.trace) if policy in SHARING else case.trace
+    state = state_of(case.network, trace, policy_named(policy))
     n = len(trace)
     schedule = Schedule.empty(n, len(state.network.pools))
     rounds = Rounds(ROUND_S, case.step_s)
