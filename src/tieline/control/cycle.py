@@ -53,6 +53,8 @@ class Actions(NamedTuple):
 
     rows: NDArray[np.int32]
     pools: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    """Accelerators that each is given: those it asks for, or another of its sizes."""
     stops: NDArray[np.int32]
     """Running jobs to be stopped; each is to be observed as ended, and as submitted again."""
 
@@ -160,13 +162,17 @@ def run_cycle(state: State, seen: Observations, now: float) -> tuple[Actions, St
     absorb(state, seen, now)
     decision, stops = _decide(state, now)
     plan = decision.plan
+    if state.may_grow and not len(stops):  # what a stop frees is decided next
+        plan = state.larger(plan)
     n = apply_plan(state.snapshot, plan, now, state.by_work)
     if decision.prices is not None:
         state.snapshot.prices[:] = decision.prices
-    actions = Actions(plan.placements["row"][:n].copy(), plan.placements["pool"][:n].copy(), stops)
+    started = plan.placements[:n]
+    counts = state.snapshot.kinds["count"][started["kind"]]
+    actions = Actions(started["row"].copy(), started["pool"].copy(), counts, stops)
     if state.may_stop and n:
         state.warm(actions.rows)
-    return actions, state, decision
+    return actions, state, decision._replace(plan=plan)
 
 
 def _decide(state: State, now: float) -> tuple[Decision, NDArray[np.int32]]:

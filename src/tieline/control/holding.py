@@ -131,8 +131,7 @@ def _seated(s: Snapshot, p: int, seats: Array) -> int:
 @compiled
 def _holds_true(s: Snapshot, plan: Plan, i: int) -> bool:
     """Whether placement `i` is still possible on the state as it is now."""
-    row, p = plan.placements[i].row, plan.placements[i].pool
-    k = s.jobs[row].kind
+    row, k, p = plan.placements[i].row, plan.placements[i].kind, plan.placements[i].pool
     if not (s.jobs[row].waiting and s.pools[p].open and eligible(s, k, p, False)):
         return False
     seats = plan.seats[plan.placements[i].first : plan.placements[i].last]
@@ -153,6 +152,7 @@ def apply_plan(s: Snapshot, plan: Plan, now: float, by_work: bool) -> int:
             continue
         placement = plan.placements[i]
         remove(s, placement.row, by_work)
+        s.jobs[placement.row].kind = placement.kind
         seats = plan.seats[placement.first : placement.last]
         hold(s, placement.row, placement.pool, seats, now)
         plan.placements[accepted] = placement

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tieline.control.holding import restore
 from tieline.control.layout import empty_snapshot
 from tieline.control.preemption import LOOSE
-from tieline.control.terms import Terms
+from tieline.control.terms import Row, Terms
 from tieline.control.waiting import lay_queue
 from tieline.model.accelerator import Accelerator
 from tieline.model.errors import InputError
@@ -26,6 +26,7 @@ from tieline.model.rates import RateBook
 from tieline.model.reasons import Reason
 from tieline.model.snapshot import JOB, KIND, Snapshot
 from tieline.rules.quota import quota, total_quota
+from tieline.scheduling.growth import EXTRA, grow
 from tieline.scheduling.policy import Policy
 from tieline.scheduling.room import Plan, new_plan
 
@@ -66,6 +67,8 @@ class State:
         self.loose = np.empty(network.capacity, LOOSE)
         self.may_stop = False
         """Whether the policy may stop any kind of job that is known."""
+        self.may_grow = False
+        """Whether any kind of job that is known has several sizes."""
         self.models, self.snapshot = empty_snapshot(network)
         self._terms = Terms(network, accelerators, rates, self.snapshot)
 
@@ -98,6 +101,12 @@ class State:
         for kind, market in zip(kinds[missing].tolist(), markets[missing].tolist(), strict=True):
             if self.snapshot.warm[kind, market] < 0:
                 self._append_warm(kind, market)
+
+    def larger(self, plan: Plan) -> Plan:
+        """Give the plan with larger gangs where nobody else could use the room; scratch."""
+        spare = self.seated if plan is self.plan else self.plan
+        grow(self.snapshot, plan, spare, np.empty(2 * self.network.capacity, EXTRA))
+        return spare
 
     def add(
         self,
@@ -227,6 +236,7 @@ class State:
         return fork, rows
 
     def _append_kind(self, kind: JobKind) -> int:
+        """Add a kind, one row for each of its sizes; give that of the smallest, which waits."""
         if not 1 <= kind.count <= _LARGEST_GANG:
             raise InputError(
                 f"a job of tenant {kind.tenant} asks for {kind.count} accelerators; allowed: "
@@ -234,41 +244,60 @@ class State:
             )
         tenant_row = self._tenant(kind.tenant)
         tenant = self._tenants[kind.tenant]
-        terms = self._terms.of(kind, tenant)
-        row = self._kind_row[kind] = len(self.kinds)
+        sizes = [replace(kind, count=n, least=0, most=0) for n in kind.sizes]
+        terms = [self._terms.of(one, tenant) for one in sizes]
+        rows = [
+            self._append_size(one, row_terms.faster((one.count / kind.count) ** kind.scaling))
+            for one, row_terms in zip(sizes, terms, strict=True)
+        ]
+        records = self.snapshot.kinds
+        records["tenant"][rows], records["share"][rows] = tenant_row, tenant.share
+        records["home"][rows] = self._site_row.get(tenant.home or "", -1)
+        self._chain(rows)
+        if kind.restart_s < inf:
+            self._append_stopped(rows)
+        self.may_grow |= len(rows) > 1
+        self._kind_row[kind] = rows[0]
+        return rows[0]
+
+    def _append_size(self, kind: JobKind, terms: Row) -> int:
+        """Add a row for a kind of one size."""
+        row = len(self.kinds)
         self.kinds.append(kind)
-        self._room_for_kinds(len(self.kinds))
+        self._room_for_kinds(row + 1)
         s = self.snapshot
         record = s.kinds[row]
-        record["count"], record["tenant"] = kind.count, tenant_row
-        record["home"] = self._site_row.get(tenant.home or "", -1)
-        record["weight"] = 2.0**kind.priority
+        record["count"], record["weight"] = kind.count, 2.0**kind.priority
         s.rate[row], s.barred[row], s.stage[row], s.charge[row], s.pace[row] = terms
         record["restart"], record["checkpoint"] = kind.restart_s, kind.checkpoint_s
         record["cold"], record["stopped"], s.warm[row] = row, -1, -1
-        record["accounted"], record["share"] = self.policy.accounts, tenant.share
+        record["accounted"] = self.policy.accounts
         rate = s.rate[row, s.pools["market"]]
         used = s.pools["capacity"] * ((rate > 0) & (s.pools["capacity"] >= kind.count))
         record["best"] = rate.max(where=used > 0, initial=0.0)
         record["mean"] = rate @ used / max(1, used.sum())
         self._without_slack(row)
-        if kind.restart_s < inf:
-            self._append_stopped(row)
         return row
 
-    def _append_stopped(self, cold: int) -> None:
-        """Add the kind for jobs of this one that were stopped: they start later everywhere."""
-        row = self._append_like(cold)
+    def _chain(self, rows: list[int]) -> None:
+        """Let each row know the next larger size."""
+        self.snapshot.kinds["larger"][rows] = [*rows[1:], -1]
+
+    def _append_stopped(self, cold: list[int]) -> None:
+        """Add the kinds for jobs of these sizes that were stopped: they start later everywhere."""
+        rows = [self._append_like(row) for row in cold]
         s = self.snapshot
         for time in (s.stage, s.charge):
-            time[row] += s.kinds[row]["restart"]
-        s.kinds["stopped"][[cold, row]] = row
+            time[rows] += s.kinds["restart"][rows][:, None]
+        s.kinds["stopped"][[*cold, *rows]] = rows[0]
+        self._chain(rows)
         self.may_stop = self.policy.preempts
 
     def _append_warm(self, kind: int, market: int) -> None:
         row = self._append_like(kind)
         s = self.snapshot
         cold, stopped = s.kinds[kind]["cold"], s.kinds[kind]["stopped"]
+        s.kinds[row]["larger"] = -1
         # Half of what lies between two checkpoints is lost on average.
         loss = s.kinds[kind]["restart"] + s.kinds[kind]["checkpoint"] / 2
         s.stage[row] = s.stage[stopped]

@@ -31,6 +31,10 @@ class Row(NamedTuple):
     pace: NDArray[np.float64]
     """1 / rate; inf where barred."""
 
+    def faster(self, factor: float) -> "Row":
+        """Give the terms for work that goes on `factor` times as fast everywhere."""
+        return self._replace(rate=self.rate * factor, pace=self.pace / factor)
+
 
 class Terms:
     """Works out rate, bars and staging of a kind in every market.

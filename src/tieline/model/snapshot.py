@@ -46,6 +46,7 @@ KIND: Final = np.dtype(
         ("checkpoint", np.float64),  # between checkpoints [s]; 0 = it saves when told to stop
         ("cold", np.int32),  # row of the kind for jobs that have not begun
         ("stopped", np.int32),  # row of the kind for jobs that were stopped; -1 = never are
+        ("larger", np.int32),  # row of the kind on the next larger gang; -1 = none
         ("start", np.int64),  # its waiting jobs are queue[start:end] ...
         ("end", np.int64),
         ("region_first", np.int64),  # ... inside its region queue[region_first:region_last]

@@ -28,6 +28,7 @@ class Room(NamedTuple):
 PLACEMENT: Final = np.dtype(
     [
         ("row", np.int32),
+        ("kind", np.int32),  # of the job from its start on: that of its size
         ("pool", np.int32),
         ("first", np.int64),  # it takes blocks first..last-1 of the plan
         ("last", np.int64),
@@ -127,6 +128,7 @@ def take(s: Snapshot, room: Room, plan: Plan, row: int, p: int) -> None:
     at = plan.placements[i - 1].last if i > 0 else 0
     after = seat(room.node_free, pool.first, pool.last, pool.size, n, plan.seats, at)
     plan.placements[i].row = row
+    plan.placements[i].kind = k
     plan.placements[i].pool = p
     plan.placements[i].first = at
     plan.placements[i].last = after

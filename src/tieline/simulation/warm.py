@@ -31,6 +31,7 @@ def main() -> None:
     for policy in POLICIES.values():
         bound_of(replay(_network(), _trace(), policy, catalogue()))
         _live(policy)
+    _stop_and_grow()
     sys.stdout.write(f"the kernels of {len(POLICIES)} policies are compiled\n")
 
 
@@ -71,6 +72,19 @@ def _live(policy: Policy) -> None:
     run_cycle(state, Observations(submitted=rows[1:]), 0.0)
     run_cycle(state, Observations(withdrawn=rows[2:3]), 1.0)
     explain(state.snapshot, policy, network.pools, int(rows[3]))
+
+
+def _stop_and_grow() -> None:
+    """Let a running job make way for a shorter one, and give one more than it needs."""
+    state = State(_network(), POLICIES["price"], catalogue(), RateBook(catalogue()))
+    long = state.intern(JobKind("t", _WORK, 4, restart_s=1.0))
+    short = state.intern(JobKind("t", _WORK, 3, most=4))
+    kinds = np.array([long, long, short], np.int32)
+    first = state.add(kinds, np.array([1000.0, 1000.0, 1.0]), np.zeros(3))
+    run_cycle(state, Observations(submitted=np.arange(first, first + 2)), 0.0)
+    actions, _, _ = run_cycle(state, Observations(submitted=np.array([first + 2])), 1.0)
+    stopped = actions.stops.astype(np.int64)
+    run_cycle(state, Observations(ended=stopped, submitted=stopped), 1.0)
 
 
 if __name__ == "__main__":
