@@ -257,7 +257,7 @@ def test_field_under_another_name() -> None:
     """A field under a name of its own is missing under the right one."""
     assert mistakes(TEXT.replace("class: training", "kind: training")) == [
         "3: workload.class: missing; needed: what kind of work, such as training",
-        "3: workload.kind: unknown field 'kind'; allowed: class, model",
+        "3: workload.kind: unknown field 'kind'; allowed: class, model, rates",
     ]
 
 

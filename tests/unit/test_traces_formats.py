@@ -98,7 +98,11 @@ def test_gavel_without_a_speed_on_the_reference(tmp_path: Path) -> None:
     assert trace.duration_s.tolist() == [10]
     assert trace.workloads == (Workload("training", "LM"),)
     assert trace.throughputs is not None
-    assert dict(trace.throughputs.steps_per_s) == {("LM", "v100", 1): 10, ("LM", "p100", 1): 5}
+    assert dict(trace.throughputs.steps_per_s) == {
+        ("LM", "v100", 1): 10,
+        ("LM", "p100", 1): 5,
+        ("X", "v100", 1): 0,
+    }
     assert trace.skipped == {
         "has no measured speed on v100 for its model and gang size": 2,
     }
@@ -119,7 +123,11 @@ def test_gavel_with_another_table_and_reference(tmp_path: Path) -> None:
         (None, {}, "there is no throughputs.csv beside it; name the table with the option"),
         (SPEEDS, {"reference": "h100"}, "no speed on the reference 'h100'; measured are p100, v1"),
         (SPEEDS, {"accelerator": "h100"}, "its run times hold on v100"),
-        (SPEEDS + "v100,LM,1,11\n", {}, "'LM' on v100 with gang size 1 stands twice"),
+        (
+            SPEEDS + "v100,LM,1,11\n",
+            {},
+            "line 5: 'LM' on v100 with gang size 1 has speed 11, but 10",
+        ),
         (SPEEDS + "v100,LM,4,fast\n", {}, "line 5, column steps_per_s: found 'fast'"),
         ("worker_type,model\n", {}, "throughputs.csv: no column scale_factor, steps_per_s"),
     ],

@@ -30,7 +30,7 @@ class Offer:
         accelerators = {**catalogue(), **{one.id: one for one in network.accelerators}}
         self.accelerators: Final[Mapping[str, Accelerator]] = accelerators
         _, empty = empty_snapshot(network)
-        self.rates: Final = RateBook(accelerators)
+        self.rates: Final = RateBook(accelerators, throughputs=network.throughputs)
         self.terms: Final = Terms(network, accelerators, self.rates, empty)
         self.markets: Final = empty.pools["market"].tolist()
         self.tenants: Final[Mapping[str, Tenant]] = {one.id: one for one in network.tenants}
@@ -116,6 +116,8 @@ def _names(spec: JobSpec) -> Iterator[tuple[Loc, str, str]]:
     yield ("sensitivity",), "sensitivity", spec.sensitivity
     if spec.estimate_on is not None:
         yield ("estimate_on",), "accelerator", spec.estimate_on
+    for name, _ in spec.workload.rates:
+        yield ("workload", "rates", name), "accelerator", name
 
 
 def _sizes(spec: JobSpec, offer: Offer, served: Collection[str]) -> Iterator[Fault]:
