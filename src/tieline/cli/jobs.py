@@ -10,7 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from tieline.cli.remote import AS_JSON, URL, connected
-from tieline.cli.screen import console, fitted, print_json, ran, span, status_text, table, waited
+from tieline.cli.screen import (
+    console,
+    estimate_text,
+    fitted,
+    print_json,
+    ran,
+    span,
+    status_text,
+    table,
+    waited,
+)
 from tieline.control.lifecycle import Status
 from tieline.model.errors import InputError, NotFoundError
 from tieline.wire.schemas import Event, Job, JobDetail, named
@@ -98,6 +108,8 @@ def _show(screen: Console, found: JobDetail, history: Sequence[Event], now: floa
     grid.add_row("work", f"{found.workload} on {gang}")
     if isinstance(stacks, dict):
         grid.add_row("built for", " or ".join(sorted(stacks)))
+    if found.estimate is not None:
+        grid.add_row("estimate", estimate_text(found.estimate))
     grid.add_row("pool", found.pool or "-")
     grid.add_row(
         "submitted", f"{_moment(found.submitted_at)}, {span(now - found.submitted_at)} ago"

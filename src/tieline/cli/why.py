@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tieline.cli.remote import AS_JSON, URL, connected
-from tieline.cli.screen import console, print_json, status_text, table
+from tieline.cli.screen import console, estimate_text, print_json, status_text, table
 from tieline.wire.schemas import PoolReasons, Why
 
 
@@ -41,6 +41,8 @@ def show(screen: Console, found: Why) -> None:
             )
         screen.print()
         screen.print(answers)
+        if found.estimate is not None:
+            screen.print(f"\ntaken to run {estimate_text(found.estimate)}", style="dim")
         screen.print(
             "\nfree: accelerators, in the pool and most on one node; "
             "price and worth: finished jobs per accelerator-hour",

@@ -3,8 +3,10 @@
 from typing import Final
 
 from tieline import __version__
+from tieline.control.history import Estimate
 from tieline.control.ports import JobRecord, StoredEvent
 from tieline.files.job import job_to_dict
+from tieline.model.accelerator import REFERENCE
 from tieline.model.reasons import WORDS
 from tieline.scheduling.explain import PoolAnswer
 from tieline.service import views
@@ -18,9 +20,11 @@ def job(record: JobRecord) -> schemas.Job:
     return schemas.Job(**_job_fields(record))
 
 
-def job_detail(record: JobRecord) -> schemas.JobDetail:
-    """Give a job with all that was submitted."""
-    return schemas.JobDetail(**_job_fields(record), spec=job_to_dict(record.spec))
+def job_detail(record: JobRecord, expected: Estimate | None) -> schemas.JobDetail:
+    """Give a job with all that was submitted, and how long it is taken to run."""
+    return schemas.JobDetail(
+        **_job_fields(record), spec=job_to_dict(record.spec), estimate=_estimate(expected)
+    )
 
 
 def jobs(records: list[JobRecord], *, limit: int | None = None) -> schemas.Jobs:
@@ -45,6 +49,7 @@ def why(found: views.Why) -> schemas.Why:
     return schemas.Why(
         job=job(found.job),
         sentence=found.sentence,
+        estimate=_estimate(found.estimate),
         never=told is not None and told.never,
         pools=[_pool_reasons(one) for one in told.answers] if told else [],
         hints=list(told.hints) if told else [],
@@ -97,6 +102,12 @@ def _job_fields(record: JobRecord) -> dict[str, object]:
         "exit_code": record.exit_code,
         "detail": record.detail,
     }
+
+
+def _estimate(found: Estimate | None) -> schemas.Estimate | None:
+    if found is None:
+        return None
+    return schemas.Estimate(run_s=found.work_s, on=REFERENCE, basis=found.basis)
 
 
 def _pool_reasons(one: PoolAnswer) -> schemas.PoolReasons:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from tieline.control.history import Estimate
 from tieline.control.lifecycle import Status
 from tieline.control.ports import Clock, Engine, JobRecord, Store, StoredEvent
 from tieline.files.document import Document
@@ -95,6 +96,10 @@ class ControlPlane:
         """
         return self._store.job(job_id)
 
+    def estimate(self, job_id: str) -> Estimate | None:
+        """Give how long a job is taken to run, and how that is known; None for an ended one."""
+        return self._loop.estimate(job_id)
+
     def jobs(
         self,
         *,
@@ -159,9 +164,10 @@ class ControlPlane:
         """
         record = self._store.job(job_id)
         explanation = self._loop.explain(job_id)
+        estimate = self._loop.estimate(job_id)
         if explanation is not None and record.status is Status.QUEUED:
-            return Why(record, explanation.sentence, explanation)
-        return Why(record, self._loop.set_aside(job_id) or statement(record))
+            return Why(record, explanation.sentence, estimate, explanation)
+        return Why(record, self._loop.set_aside(job_id) or statement(record), estimate)
 
     def pools(self) -> list[PoolView]:
         """Give every pool as it is now, in the order of the network."""

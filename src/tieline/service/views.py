@@ -6,6 +6,7 @@ Units: seconds (UTC epoch) and accelerators; prices are finished jobs per accele
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tieline.control.history import Estimate
 from tieline.control.lifecycle import Status
 from tieline.control.ports import JobRecord
 from tieline.model.network import Pool
@@ -19,6 +20,8 @@ class Why:
 
     job: JobRecord
     sentence: str
+    estimate: Estimate | None = None
+    """How long it is taken to run; only for a job that the scheduler considers."""
     explanation: Explanation | None = None
     """Every pool's answer; only for a job that waits and that the scheduler has looked at."""
 

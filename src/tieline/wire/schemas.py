@@ -75,10 +75,22 @@ class Job(Message):
     detail: str = Field(description="plain words where the status is not enough")
 
 
+class Estimate(Message):
+    """How long a job is taken to run, without moving data."""
+
+    run_s: float
+    on: str = Field(description="the accelerator it holds for")
+    basis: str = Field(
+        description="`user`: as the job file says; `history`: from ended jobs like it; "
+        "`default`: nobody knows"
+    )
+
+
 class JobDetail(Job):
     """One job with all that was submitted."""
 
     spec: dict[str, object] = Field(description="in the shape of a job file, defaults left out")
+    estimate: Estimate | None = Field(default=None, description="none for an ended job")
 
 
 class Jobs(Message):
@@ -123,6 +135,7 @@ class Why(Message):
 
     job: Job
     sentence: str
+    estimate: Estimate | None = Field(default=None, description="none for an ended job")
     never: bool = Field(description="whether no pool will ever run the job as it is")
     pools: list[PoolReasons] = Field(description="empty unless the job waits")
     hints: list[str] = Field(description="changes that would each open a pool")
