@@ -19,7 +19,6 @@ is a tenant of its own. The traces have one site, on which `isolated` is `fifo`:
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -108,7 +107,7 @@ def gavels(name: str) -> dict[str, Times]:
     return {policy: np.array(times) for policy, times in read.items() if policy not in BROKEN}
 
 
-def print_case(name: str, case: GavelCase, ours: dict[str, Outcome], cpu_s: float) -> None:
+def print_case(name: str, case: GavelCase, ours: dict[str, Outcome]) -> None:
     """Print our policies and Gavel's, best first, each against the best, greedy and floor."""
     theirs = gavels(name)
     peers = {policy: outcome(times, theirs["isolated"]) for policy, times in theirs.items()}
@@ -116,7 +115,7 @@ def print_case(name: str, case: GavelCase, ours: dict[str, Outcome], cpu_s: floa
     greedy = peers[GREEDY].mean_jct_s
     print(
         f"\n{name}: {len(case.trace)} jobs; floor {case.floor_s:,.0f} s; best of Gavel's"
-        f" {best:,.0f} s; greedy {greedy:,.0f} s; our {len(ours)} runs {cpu_s:.1f} CPU s"
+        f" {best:,.0f} s; greedy {greedy:,.0f} s"
     )
     columns = ("mean s", "/best", "/greedy", "/floor", "max rho", " target")
     print(f"{'policy':42s} {{:>8}} {{:>6}} {{:>8}} {{:>7}} {{:>8}} {{}}".format(*columns))
@@ -145,9 +144,7 @@ def main() -> None:
     errors: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for name in CASES:
         case, isolated_s = gavel_case(name), gavels(name)["isolated"]
-        began = time.process_time()
         ours = {policy: outcome(completion(case, policy), isolated_s) for policy in policies}
-        cpu_s = time.process_time() - began
         results[name] = {policy: one._asdict() for policy, one in ours.items()}
         if options.errors:
             errors[name] = {
@@ -158,7 +155,7 @@ def main() -> None:
                 for policy in policies
             }
         if not options.json:
-            print_case(name, case, ours, cpu_s)
+            print_case(name, case, ours)
             for policy, by_error in errors.get(name, {}).items():
                 told = ", ".join(
                     f"{error} x off: {one['mean_jct_s']:,.0f} s, rho {one['max_rho']:.3f}"
