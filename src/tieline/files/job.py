@@ -263,8 +263,7 @@ def _units(job: object, loc: Loc) -> Iterator[Fault]:
     known_on = job.get("estimate_on", REFERENCE) if isinstance(job, dict) else REFERENCE
     for place, value in each(job, "workload.rates.*", loc):
         if place[-1] == known_on and isinstance(value, int | float) and value != 1:
-            allowed = f"allowed: 1, as the estimate holds for {known_on}; or name another one as"
-            yield Fault(place, f"{value:g}", f"{allowed} `estimate_on`")
+            yield Fault(place, f"{value:g}", "allowed: 1, where the estimate holds")
 
 
 def _sizes(data: object) -> Iterator[Fault]:
