@@ -27,7 +27,8 @@ _DAY_S: Final = 86_400.0
 _DAYS: Final = 7
 #: A shorter history says nothing about later submissions.
 _LEAST_HISTORY_S: Final = 3_600.0
-#: Later submissions that are drawn at most.
+#: Later submissions are drawn up to then, or up to so many.
+_HORIZON_S: Final = 30 * _DAY_S
 _MOST: Final = 20_000
 
 
@@ -46,10 +47,12 @@ class Past:
 
 @dataclass(frozen=True)
 class Future:
-    """One course that things may take. Axes: J open jobs, N jobs that come."""
+    """One course that things may take. Axes: J open jobs, R running jobs, N jobs that come."""
 
     ratio: _Floats
-    """Axis J: real over estimated run time."""
+    """Axis J: real over estimated run time of jobs that wait."""
+    end_s: _Floats
+    """Axis R, as `Snapshot.running`: when each job ends [s]."""
     submit_s: _Floats
     """Axis N, ascending."""
     kind: NDArray[np.int32]
@@ -61,10 +64,14 @@ class Future:
     """Nothing is said about submissions after this [s]; inf where none are expected."""
 
 
-def as_estimated(state: State) -> Future:
-    """Give the future in which every estimate is right and nobody submits anything more."""
-    none = np.zeros(0)
-    return Future(np.ones(state.n_jobs), none, np.zeros(0, np.int32), none, none, np.inf)
+def as_estimated(state: State, now: float) -> Future:
+    """Give the future in which every estimate is right and nobody submits anything more.
+
+    A job that has outlasted its estimate goes on for as long as it has run.
+    """
+    none, right = np.zeros(0), np.ones(state.n_jobs)
+    end_s = _ends(state, now, np.ones(1), np.zeros(state.snapshot.n_running[0]))
+    return Future(right, end_s, none, np.zeros(0, np.int32), none, none, np.inf)
 
 
 def draw_futures(
@@ -125,13 +132,10 @@ def _assumed() -> _Floats:
 def _draw(
     state: State, now: float, past: Past, ratios: _Floats, chance: np.random.Generator
 ) -> Future:
-    ratio = chance.choice(ratios, state.n_jobs)
-    s = state.snapshot
-    rows = s.running[: s.n_running[0]]
-    ratio[rows] = _going_on(elapsed_ratio(state, now), ratios, chance)
     source, shift, until_s = _submissions(past, now, chance)
     return Future(
-        ratio=ratio,
+        ratio=chance.choice(ratios, state.n_jobs),
+        end_s=_ends(state, now, ratios, chance.random(state.snapshot.n_running[0])),
         submit_s=past.submit_s[source] + shift,
         kind=past.kind[source],
         work=past.work[source],
@@ -140,23 +144,33 @@ def _draw(
     )
 
 
-def elapsed_ratio(state: State, now: float) -> _Floats:
-    """Give the time each running job has worked over its estimate, in order of `running`."""
+def _ends(state: State, now: float, ratios: _Floats, chance: _Floats) -> _Floats:
+    """Give the end of each running job, given that it has not come yet [s]; axis R.
+
+    Parameters
+    ----------
+    ratios
+        Ascending.
+    chance
+        Axis R, in [0, 1).
+    """
     s = state.snapshot
     jobs = s.jobs[s.running[: s.n_running[0]]]
     rate = s.rate[jobs["kind"], s.pools["market"][jobs["pool"]]]
-    takes = np.where(rate > 0, jobs["work"] / np.where(rate > 0, rate, 1.0), jobs["work"])
-    left = jobs["ends"] - now
-    return np.divide(takes - left, takes, out=np.ones(len(jobs)), where=takes > 0).clip(min=0)
-
-
-def _going_on(elapsed: _Floats, ratios: _Floats, chance: np.random.Generator) -> _Floats:
-    """Draw the ratio of each running job, given that it has not ended yet."""
+    takes = jobs["work"] / np.where(rate > 0, rate, 1.0)
+    worked = np.maximum(0.0, takes - (jobs["ends"] - now))
+    elapsed = np.zeros(len(jobs))
+    with np.errstate(over="ignore"):  # hardly any work, by its estimate: it has outlasted it
+        np.divide(worked, takes, out=elapsed, where=takes > 0)
     # A hair lower, for a job that ends at this very moment by its estimate.
     first = np.searchsorted(ratios, elapsed * (1.0 - 1e-9))
-    at = first + np.floor(chance.random(len(elapsed)) * (len(ratios) - first)).astype(np.int64)
-    outlasts = elapsed * (1.0 + chance.choice(ratios, len(elapsed)))
-    return np.where(first < len(ratios), ratios[np.minimum(at, len(ratios) - 1)], outlasts)
+    outlasts = first == len(ratios)
+    at = first + np.floor(chance * (len(ratios) - first)).astype(np.int64)
+    ratio = ratios[np.minimum(at, len(ratios) - 1)]
+    again = ratios[np.floor(chance * len(ratios)).astype(np.int64)]
+    # A ratio of 1 ends the job at its estimate, to the last bit.
+    end_s = np.maximum(now, jobs["ends"] + (ratio - 1.0) * takes)
+    return np.where(outlasts, now + worked * again, end_s)
 
 
 def _blocks(past: Past, now: float) -> tuple[float, int]:
@@ -175,7 +189,7 @@ def _submissions(
     span, days = _blocks(past, now)
     rows, shifts, drawn, until_s = [np.zeros(0, np.int64)], [np.zeros(0)], 0, np.inf
     block = 0
-    while days and drawn < _MOST and block < _MOST:
+    while days and drawn < _MOST and block * span < _HORIZON_S:
         back = int(chance.integers(1, days + 1))
         edges = np.searchsorted(past.submit_s, now - span * np.array([back, back - 1]), "right")
         found = np.arange(edges[0], min(edges[1], edges[0] + _MOST - drawn))
