@@ -7,7 +7,7 @@ simulator and Shockwave's, a child of it, do. A rule keeps what a round needs to
 ones before, so it serves one run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import highspy
 import numpy as np
@@ -64,8 +64,8 @@ def max_min_shares(speed: Floats, count: Floats, workers: Floats) -> Floats:
     highs.run()
     if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         raise AssertionError(highs.modelStatusToString(highs.getModelStatus()))
-    found = np.array(highs.getSolution().col_value[:shares]).reshape(jobs, models)
-    return np.minimum(1.0, np.maximum(0.0, found))
+    found: Floats = np.array(highs.getSolution().col_value[:shares])
+    return np.clip(found, 0.0, 1.0).reshape(jobs, models)
 
 
 def _fits(share: Floats, count: Floats, workers: float) -> bool:
@@ -158,24 +158,34 @@ class GavelRule:
         self._deficit = np.zeros((jobs, models))
         self._served = np.zeros(models)
         self._changed, self._reset_at = True, 0.0
+        self._decided_at, self._chosen = -1.0, list[tuple[int, int]]()
 
     def policy(self, name: str) -> Policy:
         """Give the rule as a policy."""
-        return Policy(name, "Gavel's priority rounds", "submission", self._decide)
+        summary = "Gavel's priority rounds"
+        return Policy(name, summary, "submission", self._decide, preempts=True)
 
     def _decide(self, snapshot: Snapshot, plan: Plan, now: float) -> Decision:
-        rows = np.flatnonzero(snapshot.jobs["waiting"])
-        present = np.zeros_like(self._present)
-        present[rows] = True
+        if now > self._decided_at:
+            self._decided_at = now
+            self._begin_round(snapshot, now)
+        room = open_room(snapshot)
+        for row, model in self._chosen:
+            if snapshot.jobs["waiting"][row]:
+                take(snapshot, room, plan, row, model)
+        return Decision(plan, np.nan, np.nan, None)
+
+    def _begin_round(self, snapshot: Snapshot, now: float) -> None:
+        """Choose once per round; the stops of the round are followed by another decision."""
+        jobs = snapshot.jobs[: len(self._present)]
+        rows = np.flatnonzero(jobs["waiting"])
+        present = jobs["waiting"] | (jobs["pool"] >= 0)
         self._changed |= bool((present != self._present).any())
         self._present = present
         due = self._reset_at == 0.0 or now - self._reset_at >= self._reset_s
         if self._changed and due and len(rows):
             self._reset(rows, now, snapshot)
-        room = open_room(snapshot)
-        for row, model in self._round(rows, snapshot):
-            take(snapshot, room, plan, row, model)
-        return Decision(plan, np.nan, np.nan, None)
+        self._chosen = self._round(rows, snapshot)
 
     def _reset(self, rows: Rows, now: float, snapshot: Snapshot) -> None:
         """Note what each job is owed, forget what it received, and work out shares anew."""
@@ -187,7 +197,7 @@ class GavelRule:
         self._known[rows] = True
         self._changed, self._reset_at = False, now
 
-    def _round(self, rows: Rows, snapshot: Snapshot) -> Sequence[tuple[int, int]]:
+    def _round(self, rows: Rows, snapshot: Snapshot) -> list[tuple[int, int]]:
         """Give (job, model) of the round and count its time as received.
 
         A job without shares yet takes its place in the queue and is then not started, as in
