@@ -94,7 +94,7 @@ class JobFields(Model):
         default=[], description="ids of the regions it may run in; empty: anywhere"
     )
     estimate: _Long | None = Field(
-        None, description="run time, without moving data; one hour when absent"
+        None, description="run time, without moving data; that of ended jobs like it when absent"
     )
     estimate_on: Id | None = Field(
         None, description="accelerator the estimate holds for; nvidia-h200-sxm when absent"
