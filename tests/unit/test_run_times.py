@@ -10,6 +10,8 @@ from tieline.control.history import Estimate
 from tieline.control.ports import RunPhase
 from tieline.files.fit import Offer
 from tieline.model.job import DEFAULT_ESTIMATE_S, JobSpec
+from tieline.model.observed_rates import ENOUGH
+from tieline.model.workload import Workload
 from tieline.service import answers
 from tieline.service.run_times import RunTimes
 from tieline.store import open_store
@@ -98,12 +100,28 @@ def test_an_end_that_no_site_told_of_is_not_learnt(bench: Bench) -> None:
     assert found.estimate(NAMED) == Estimate(100.0, "history")
 
 
+def test_ended_jobs_tell_how_fast_their_workload_runs(bench: Bench) -> None:
+    """Enough ended jobs of one name decide on the rate, also after a restart."""
+    spec = replace(NAMED, workload=Workload("training", "llama-3-8b"))
+    for stack, run_s in (("cuda", 100.0), ("cann", 125.0)):
+        for _ in range(ENOUGH):
+            ran(bench, replace(spec, commands={stack: "true"}), run_s)
+    for _ in range(2):
+        (waits,) = bench.submit(replace(spec, count=99))
+        bench.tick()
+        rates = answers.job_detail(*bench.plane.detail(waits)).rates
+        east, west = (rates[pool.partition("/")[2]] for pool in (EAST, WEST))
+        assert east.value / west.value == pytest.approx(1.25)
+        assert (west.basis, f"{2 * ENOUGH} jobs" in west.source) == ("measured", True)
+        bench.restart(network())
+
+
 def test_users_see_where_an_estimate_comes_from(bench: Bench) -> None:
     """An open job tells its estimate and the basis of it; an ended one has none any more."""
     done = ran(bench, NAMED, 100.0)
     (waits,) = bench.submit(replace(NAMED, count=99))
     bench.tick()
-    told = answers.job_detail(bench.plane.job(waits), bench.plane.estimate(waits)).estimate
+    told = answers.job_detail(*bench.plane.detail(waits)).estimate
     assert told is not None
     assert told.model_dump() == {"run_s": 100.0, "on": "nvidia-h200-sxm", "basis": "history"}
     assert answers.why(bench.plane.why(waits)).estimate == told

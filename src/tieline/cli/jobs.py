@@ -121,6 +121,7 @@ def _show(screen: Console, found: JobDetail, history: Sequence[Event], now: floa
     if found.detail:
         grid.add_row("detail", found.detail)
     screen.print(grid)
+    _show_rates(screen, found)
     screen.print("\nhistory", style="bold")
     lines = Table.grid(padding=(0, 2, 0, 0))
     lines.add_column(justify="right", style="dim")
@@ -130,6 +131,16 @@ def _show(screen: Console, found: JobDetail, history: Sequence[Event], now: floa
     screen.print(lines)
     more = "why" if not found.status.ended and found.started_at is None else "logs"
     screen.print(f"\ntieline {more} {found.id}", style="dim")
+
+
+def _show_rates(screen: Console, found: JobDetail) -> None:
+    if not found.rates:
+        return
+    screen.print("\nrates", style="bold")
+    lines = table("accelerator", ">rate", "basis", "source", fold=("source",))
+    for accelerator, rate in sorted(found.rates.items(), key=lambda item: -item[1].value):
+        lines.add_row(accelerator, f"{rate.value:.2f}", rate.basis, rate.source)
+    screen.print(lines)
 
 
 def _moment(epoch: float) -> str:

@@ -1,12 +1,14 @@
 """From what the control plane tells to what goes over the wire."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
 from tieline import __version__
 from tieline.control.history import Estimate
 from tieline.control.ports import JobRecord, StoredEvent
 from tieline.files.job import job_to_dict
-from tieline.model.accelerator import REFERENCE
+from tieline.model.accelerator import REFERENCE, Rate
 from tieline.model.reasons import WORDS
 from tieline.scheduling.explain import PoolAnswer
 from tieline.service import views
@@ -20,10 +22,15 @@ def job(record: JobRecord) -> schemas.Job:
     return schemas.Job(**_job_fields(record))
 
 
-def job_detail(record: JobRecord, expected: Estimate | None) -> schemas.JobDetail:
-    """Give a job with all that was submitted, and how long it is taken to run."""
+def job_detail(
+    record: JobRecord, expected: Estimate | None, rates: Mapping[str, Rate]
+) -> schemas.JobDetail:
+    """Give a job with all that was submitted, how long it is taken to run, and how fast."""
     return schemas.JobDetail(
-        **_job_fields(record), spec=job_to_dict(record.spec), estimate=_estimate(expected)
+        **_job_fields(record),
+        spec=job_to_dict(record.spec),
+        estimate=_estimate(expected),
+        rates={name: schemas.Rate(**asdict(rate)) for name, rate in rates.items()},
     )
 
 

@@ -8,7 +8,8 @@ from tieline.control.lifecycle import Status
 from tieline.control.ports import Clock, Engine, JobRecord, Store, StoredEvent
 from tieline.files.document import Document
 from tieline.files.fit import Offer, name_faults
-from tieline.model.errors import NotFoundError
+from tieline.model.accelerator import Rate
+from tieline.model.errors import NotFoundError, TielineError
 from tieline.model.job import JobSpec
 from tieline.service.loop import Loop
 from tieline.service.views import Health, PoolView, Prices, Why, statement
@@ -95,6 +96,25 @@ class ControlPlane:
             No such job.
         """
         return self._store.job(job_id)
+
+    def detail(self, job_id: str) -> tuple[JobRecord, Estimate | None, Mapping[str, Rate]]:
+        """Give one job with its estimate and its rate on each accelerator of the network.
+
+        There are no rates for work of an unknown kind.
+
+        Raises
+        ------
+        NotFoundError
+            No such job.
+        """
+        record = self._store.job(job_id)
+        workload, count = record.spec.workload, record.spec.count
+        models = dict.fromkeys(pool.accelerator for pool in self._offer.network.pools)
+        try:
+            rates = {one: self._offer.rates.rate(workload, one, count) for one in models}
+        except TielineError:
+            rates = {}
+        return record, self._loop.estimate(job_id), rates
 
     def estimate(self, job_id: str) -> Estimate | None:
         """Give how long a job is taken to run, and how that is known; None for an ended one."""

@@ -1,7 +1,8 @@
 """How long jobs are taken to run: what users say, and what ended jobs tell.
 
 Everything is turned into seconds on the reference accelerator, in which the scheduler
-reckons, whatever a user's estimate holds for and wherever a job ran.
+reckons, whatever a user's estimate holds for and wherever a job ran. What ended jobs tell of the
+rates themselves is noted in `Offer.observed`.
 """
 
 from typing import Final
@@ -27,6 +28,8 @@ class RunTimes:
         self._accelerators: Final = offer.accelerators
         self._model: Final = {pool.id: pool.accelerator for pool in offer.network.pools}
         self._history: Final = History()
+        self._observed: Final = offer.observed
+        self._observed.clear()
 
     @classmethod
     def of(cls, offer: Offer, store: Store) -> "RunTimes":
@@ -50,6 +53,15 @@ class RunTimes:
         ran_s = max(0.0, record.ended_at - record.started_at)
         rate = self._rates.rate(spec.workload, model, spec.count).value
         self._history.note(_likeness(spec), ran_s * rate)
+        if record.status is Status.SUCCEEDED and spec.name:
+            self._observed.note(
+                spec.workload,
+                model,
+                like=(spec.tenant, spec.name, spec.estimate_on),
+                count=spec.count,
+                run_s=ran_s,
+                estimate_s=spec.estimate_s,
+            )
 
     def estimate(self, spec: JobSpec) -> Estimate:
         """Give how long a job is taken to run on the reference accelerator."""

@@ -86,10 +86,21 @@ class Estimate(Message):
     )
 
 
+class Rate(Message):
+    """How fast a job runs on an accelerator, and how that is known."""
+
+    value: float = Field(description="relative to nvidia-h200-sxm (1); 0 cannot run")
+    low: float | None
+    high: float | None
+    basis: str = Field(description="`measured`, `inferred` or `assumed`")
+    source: str
+
+
 class JobDetail(Job):
     """One job with all that was submitted."""
 
     spec: dict[str, object] = Field(description="in the shape of a job file, defaults left out")
+    rates: dict[str, Rate] = Field(default={}, description="by accelerator of the network")
     estimate: Estimate | None = Field(default=None, description="none for an ended job")
 
 
