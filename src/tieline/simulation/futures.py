@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tieline.control.state import State
 from tieline.model.units import format_duration
+from tieline.simulation.schedule import Schedule
 
 _Floats = NDArray[np.float64]
 
@@ -43,6 +44,29 @@ class Past:
     """Estimated run time at rate 1 [s]."""
     ratios: _Floats = field(default_factory=lambda: np.zeros(0))
     """Real over estimated run time of jobs that have ended, > 0, in any order."""
+
+
+def past_of_replay(state: State, schedule: Schedule, duration_s: _Floats, now: float) -> Past:
+    """Give what has been seen of a replay up to a moment.
+
+    Parameters
+    ----------
+    state
+        At that moment, with the jobs of the trace as rows 0..J-1.
+    duration_s
+        Shape (J,): true run time at rate 1 [s]; only that of ended jobs is used.
+    """
+    jobs = state.snapshot.jobs[: len(duration_s)]
+    may_run = np.any(state.rates_by_pool() > 0, axis=1)
+    rows = np.flatnonzero(jobs["submitted"] <= now)
+    rows = rows[may_run[jobs["kind"][rows]]]
+    # What is known of a job that was stopped is what was left of it.
+    ended = (schedule.end_s[rows] <= now) & (schedule.stops[rows] == 0) & (jobs["work"][rows] > 0)
+    told = rows[ended]
+    ratios = duration_s[told] / jobs["work"][told]
+    return Past(
+        jobs["submitted"][rows], jobs["kind"][rows], jobs["work"][rows], ratios[ratios > 0]
+    )
 
 
 @dataclass(frozen=True)

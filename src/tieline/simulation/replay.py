@@ -15,7 +15,7 @@ from tieline.model.reasons import Reason
 from tieline.model.trace import Trace
 from tieline.scheduling.policy import Decision, Policy
 from tieline.simulation.conditions import Conditions, Knowledge
-from tieline.simulation.driver import simulate
+from tieline.simulation.driver import Visits, simulate
 from tieline.simulation.estimates import Estimates
 from tieline.simulation.price_record import PriceRecord, PriceRecorder
 from tieline.simulation.rounds import Rounds, simulate_rounds
@@ -68,7 +68,7 @@ class Replay:
         return self.schedule.end_s - self.trace.submit_s
 
 
-def replay(
+def replay(  # noqa: PLR0913 - four parts, and options
     network: Network,
     trace: Trace,
     policy: Policy,
@@ -77,6 +77,7 @@ def replay(
     relative_to: str | None = None,
     conditions: Conditions | None = None,
     on_progress: Callable[[float], None] | None = None,
+    visits: Visits | None = None,
 ) -> Replay:
     """Run the jobs of a trace on a network under a policy, to the end of the last one.
 
@@ -90,6 +91,8 @@ def replay(
         What the scheduler is told; by default every run time as it is.
     on_progress
         Called now and then with the simulated time [s].
+    visits
+        When to look into the replay; they change nothing. Not for one in rounds.
 
     Returns
     -------
@@ -123,7 +126,7 @@ def replay(
 
     jobs = (state, trace.submit_s, trace.duration_s, runnable)
     if conditions.round_s is None:
-        schedule = simulate(*jobs, watch, estimator=estimates)
+        schedule = simulate(*jobs, watch, estimator=estimates, visits=visits)
     else:
         rounds = Rounds(conditions.round_s, step_times(trace))
         schedule = simulate_rounds(*jobs, rounds, watch, estimates)
