@@ -127,7 +127,7 @@ def test_history_knows_what_has_ended_and_no_more(case: Case) -> None:
     schedule, work = run(case, policy_named("price"), Conditions("history"))
     trace = trace_of(case)
     assert trace.label is not None
-    # Ties between ends do not matter to a mean; fewer than 100 jobs are never forgotten.
+    # Up to so many jobs a group gives the plain mean of all of them.
     for row, submitted in enumerate(case.submit):
         ended = np.flatnonzero(schedule.end_s <= submitted)
         ended = ended[ended != row]
