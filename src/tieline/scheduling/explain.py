@@ -49,8 +49,6 @@ class Explanation:
     never: bool
     """Whether no pool will ever run the job as it is."""
     sentence: str
-    hints: tuple[str, ...]
-    """Changes that would each open a pool that only one reason bars, one sentence each."""
 
 
 def explain(snapshot: Snapshot, policy: Policy, pools: Sequence[Pool], row: int) -> Explanation:
@@ -78,7 +76,6 @@ def explain(snapshot: Snapshot, policy: Policy, pools: Sequence[Pool], row: int)
         counts=dict(sorted(counts.items())),
         never=never,
         sentence=_sentence(answers, counts, never=never, count=count),
-        hints=tuple(_hints(answers)),
     )
 
 
@@ -128,19 +125,3 @@ def _sentence(
         f"It needs {count} accelerators together; the pools it may use have at most {free} free."
     )
     return f"It waits. {needs} " + "; ".join(parts) + "."
-
-
-def _hints(answers: Sequence[PoolAnswer]) -> list[str]:
-    changes = {
-        Reason.STACK: "built for its software stack as well",
-        Reason.MEMORY: "with less memory per accelerator",
-        Reason.GANG: "with a smaller gang",
-        Reason.RESIDENCY: "if it and its data were allowed in that region",
-        Reason.TRUST: "if the pool were trusted with its sensitivity",
-        Reason.QUOTA: "with a larger quota",
-    }
-    return [
-        f"it could run on {answer.pool} {changes[answer.reasons[0]]}"
-        for answer in answers
-        if len(answer.reasons) == 1 and answer.reasons[0] in changes
-    ]

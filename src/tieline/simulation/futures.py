@@ -137,7 +137,7 @@ def grounds(past: Past, now: float) -> tuple[str, ...]:
         )
     span, days = _blocks(past, now)
     if days == 0:
-        return runs, "No later submissions: there is less than an hour of history."
+        return runs, "No later submissions: those known reach back less than an hour."
     return runs, f"Later submissions as in the last {format_duration(span * days)}."
 
 
