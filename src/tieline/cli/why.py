@@ -42,8 +42,8 @@ def show(screen: Console, found: Why) -> None:
     if found.forecast is not None:
         _show_rivals(screen, found.pools, found.forecast.at)
         _show_changes(screen, found)
-        for ground in found.forecast.grounds:
-            screen.print(ground, style="dim")
+        if found.forecast.grounds:
+            screen.print("\n" + " ".join(found.forecast.grounds), style="dim")
 
 
 def _show_pools(screen: Console, found: Why) -> None:
@@ -100,7 +100,7 @@ def _show_changes(screen: Console, found: Why) -> None:
     """Print what would start the job sooner."""
     screen.print()
     if found.changes:
-        screen.print("it would start sooner", style="bold")
+        screen.print("it would start sooner, the cheapest change first", style="bold")
     for change in found.changes:
         screen.print(Text.assemble(f"- {change.sentence}", (f" ({change.by})", "dim")))
     if not found.changes:

@@ -29,15 +29,15 @@ def forecast_of(found: Outlook, pools: Sequence[str]) -> schemas.StartForecast:
 
 def changes_of(found: Outlook, pools: Sequence[str]) -> list[schemas.Change]:
     """Give the changes that would start the job sooner, the cheapest first."""
-    instead = when(found.forecast, found.at_s)
+    # Sooner than never needs no saying.
+    instead = "" if _never(found.forecast) else f" instead of {when(found.forecast, found.at_s)}"
     return [
         schemas.Change(
             words=change.words,
             by=change.by,
             start_at=_known(change.forecast.start_s),
             pool=_pool(change.forecast, pools),
-            sentence=f"{change.words}: {_starts(change.forecast, found.at_s, pools)} "
-            f"instead of {instead}",
+            sentence=f"{change.words}: {_starts(change.forecast, found.at_s, pools)}{instead}",
         )
         for change in found.remedies.changes
     ]

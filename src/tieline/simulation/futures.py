@@ -127,7 +127,7 @@ def grounds(past: Past, now: float) -> tuple[str, ...]:
     if len(past.ratios) < _LEAST_RATIOS:
         runs = (
             f"Run times within a factor of {_ASSUMED_FACTOR:g} of their estimates in 8 of 10 "
-            f"cases (assumed: {len(past.ratios)} jobs have ended)."
+            f"cases (assumed: only {len(past.ratios)} ended so far)."
         )
     else:
         low, high = np.quantile(past.ratios, (0.1, 0.9))
