@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import click
@@ -183,7 +183,8 @@ class _Look:
         ended = schedule.end_s[row] <= now
         waited = span(schedule.start_s[row] - self._trace.submit_s[row])
         sentence = f"It {'ran' if ended else 'runs'} on {pool}, after a wait of {waited}."
-        return Why(self._record(Status.SUCCEEDED if ended else Status.RUNNING), sentence)
+        record = self._record(Status.SUCCEEDED if ended else Status.RUNNING)
+        return Why(replace(record, pool=pool, started_at=float(schedule.start_s[row])), sentence)
 
     def _record(self, status: Status) -> JobRecord:
         trace, row = self._trace, self._row

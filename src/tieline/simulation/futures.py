@@ -131,10 +131,9 @@ def grounds(past: Past, now: float) -> tuple[str, ...]:
         )
     else:
         low, high = np.quantile(past.ratios, (0.1, 0.9))
-        runs = (
-            f"Run times {low:.3g} to {high:.3g} times their estimates in 8 of 10 cases, as seen "
-            f"on {len(past.ratios):,} jobs."
-        )
+        spread = f"{low:.3g} to {high:.3g} times their estimates in 8 of 10 cases"
+        told = "as estimated" if low == high == 1 else spread
+        runs = f"Run times {told}, as seen on {len(past.ratios):,} jobs."
     span, days = _blocks(past, now)
     if days == 0:
         return runs, "No later submissions: those known reach back less than an hour."
