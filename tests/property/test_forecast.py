@@ -46,7 +46,7 @@ def test_without_noise_and_later_jobs_the_forecast_comes_true(
     def look(now: float, state: State, _: Schedule) -> None:
         fork, rows = state.fork()
         asked = waiting(fork)
-        found = forecast(fork, asked, now, [as_estimated(fork)])
+        found = forecast(fork, asked, now, [as_estimated(fork, now)])
         told.update(zip(rows[asked].tolist(), found, strict=True))
 
     schedule = looked_at(case, policy, moment, look)
@@ -98,7 +98,7 @@ def test_a_fork_decides_as_the_state_does(policy: Policy, case: Case, moment: fl
 
     def look(now: float, state: State, _: Schedule) -> None:
         fork, _ = state.fork()
-        forecast(fork, waiting(fork), now, [as_estimated(fork)])
+        forecast(fork, waiting(fork), now, [as_estimated(fork, now)])
 
     seen = simulate(
         case.state(policy), case.submit, run, every, visits=Visits([moment, moment + 1], look)

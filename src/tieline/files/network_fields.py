@@ -203,3 +203,6 @@ class NetworkFields(Model):
     accelerators: Annotated[list[AcceleratorFields], Kind("a list of accelerators")] = Field(
         default=[], description="accelerators that are not in the catalogue"
     )
+    throughputs: Annotated[Text, MinLen(1)] | None = Field(
+        None, description="path of a table of measured speeds, from the folder of this file on"
+    )
