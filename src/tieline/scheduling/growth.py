@@ -84,7 +84,6 @@ def _quota_for(s: Snapshot, used: Array, k: int, larger: int, p: int) -> bool:
 @compiled
 def _enlarge(
     s: Snapshot,
-    used: Array,
     node_free: Array,
     plan: Plan,
     i: int,
