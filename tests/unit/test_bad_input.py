@@ -34,7 +34,7 @@ from tieline.store import open_store
 from tieline.wire.schemas import MAX_JOBS
 
 #: A million jobs are taken in and decided on in less processor time [s].
-SOON_S = 5.0
+SOON_S = 10.0
 MILLION = 1_000_000
 
 FILE = """\
