@@ -136,7 +136,7 @@ def test_history_knows_what_has_ended_and_no_more(case: Case) -> None:
         named = own[(trace.label[own] == trace.label[row]) & (trace.label[row] >= 0)]
         sized = named[trace.count[named] == trace.count[row]]
         wide = own[trace.count[own] == trace.count[row]]
-        group = next((one for one in (sized, named, wide) if len(one)), None)
+        group = next((one for one in (sized, named, wide, own) if len(one)), None)
         expected = DEFAULT_ESTIMATE_S if group is None else trace.duration_s[group].mean()
         forgets = group is not None and len(group) > LATEST
         if not forgets and not (schedule.end_s[ended] == submitted).any():

@@ -73,7 +73,8 @@ def test_a_forecast_is_a_range_and_leaves_the_state_as_it_is(
         ratios = data.draw(st.lists(st.floats(0.01, 100.0), min_size=20, max_size=25))
         # Hours for seconds, so that there is enough of a history to draw from.
         early = (jobs["submitted"][seen] - now) * 3600 + now
-        past = Past(early, jobs["kind"][seen], jobs["work"][seen], np.array(ratios))
+        works = np.linspace(0.0, 100.0, len(ratios))
+        past = Past(early, jobs["kind"][seen], jobs["work"][seen], works, np.array(ratios))
         kept = bytes_of(fork)
         futures = draw_futures(fork, now, past, np.random.default_rng(seed), 5)
         asked = waiting(fork)

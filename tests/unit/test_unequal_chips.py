@@ -112,7 +112,8 @@ def test_a_table_of_speeds_is_found_beside_the_network_file(tmp_path: Path) -> N
     assert found.throughputs is not None
     assert found.throughputs.steps_per_s["gains-much", "nvidia-h20-96", 8] == 10
     assert network_to_dict(found)["throughputs"] == "sub/speeds.csv"
-    found = read_network(tmp_path / "net.yaml")
+    checked = CliRunner().invoke(cli, ["check", str(tmp_path / "net.yaml")])
+    assert "2 pools, 4 measured speeds" in checked.stdout
     book = RateBook(catalogue(), throughputs=found.throughputs)
     rate = book.rate(Workload("training", "gains-much"), "nvidia-h20-96", 8)
     assert rate.value == pytest.approx(0.2)

@@ -73,9 +73,11 @@ def _past(state: State, offer: Offer, store: Store, run_times: RunTimes, now: fl
     recent = [job for job in reversed(store.jobs(limit=_SUBMITTED)) if job.submitted_at <= now]
     recent = [job for job in recent if next(name_faults(job.spec, offer), None) is None]
     recent.sort(key=lambda job: job.submitted_at)
+    ended = np.array(run_times.ended, np.float64).reshape(-1, 2)
     return Past(
         submit_s=np.array([job.submitted_at for job in recent]),
         kind=np.array([state.intern(JobKind.of(job.spec)) for job in recent], np.int32),
         work=np.array([run_times.estimate(job.spec).work_s for job in recent]),
-        ratios=np.array(run_times.ratios),
+        ended_work=ended[:, 0],
+        ended_ratio=ended[:, 1],
     )

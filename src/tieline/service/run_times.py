@@ -15,7 +15,7 @@ from tieline.model.accelerator import REFERENCE
 from tieline.model.job import JobSpec
 
 #: Ended jobs of which it is kept how far off their estimates were.
-_RATIOS: Final = 500
+_ENDED_KEPT: Final = 500
 #: Ended jobs that are read from the store at the start.
 _PAST: Final = 5_000
 _ENDED: Final = [status for status in Status if status.ended]
@@ -32,8 +32,9 @@ class RunTimes:
         self._history: Final = History()
         self._observed: Final = offer.observed
         self._observed.clear()
-        self.ratios: tuple[float, ...] = ()
-        """Real over estimated run time of the newest ended jobs, as estimated at their ends."""
+        self.ended: tuple[tuple[float, float], ...] = ()
+        """Of the newest ended jobs the estimate, as it was at their ends [s at rate 1], and the
+        real run time over it."""
 
     @classmethod
     def of(cls, offer: Offer, store: Store) -> "RunTimes":
@@ -58,7 +59,7 @@ class RunTimes:
         rate = self._rates.rate(spec.workload, model, spec.count).value
         expected_s = self.estimate(spec).work_s
         if expected_s > 0 and ran_s * rate > 0:
-            self.ratios = (*self.ratios, ran_s * rate / expected_s)[-_RATIOS:]
+            self.ended = (*self.ended, (expected_s, ran_s * rate / expected_s))[-_ENDED_KEPT:]
         self._history.note(_likeness(spec), ran_s * rate)
         if record.status is Status.SUCCEEDED and spec.name:
             self._observed.note(

@@ -143,7 +143,7 @@ def _candidates(case: Case) -> Iterator[_Candidate]:
     yield from _memory(case)
     yield from _gangs(case)
     yield from _stacks(case)
-    for more in _RAISES:
+    for more in _RAISES if (case.bars == 0).any() else ():
         kind = replace(case.kind, priority=case.kind.priority + more)
         yield _of_kind(case, f"with a priority higher by {more}", kind, opens=False)
     # What follows changes the terms of its kind; one that was stopped is of another.
