@@ -150,7 +150,7 @@ class State:
         new["kind"], new["work"], new["submitted"] = kinds, work, submitted
         new["pool"] = new["block"] = new["running"] = -1
         new["ends"], new["waiting"], new["due"] = 0.0, False, -1.0
-        new["deadline"], new["stopping"] = inf, False
+        new["deadline"], new["began"], new["stopping"] = inf, -inf, False
         self.n_jobs = after
         return first
 

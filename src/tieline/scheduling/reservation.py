@@ -120,7 +120,7 @@ def _set_aside(free: Array, n: int, size: int, spare: Array) -> None:
 
 
 @compiled
-def _may_reserve(s: Snapshot, held: Reservations, k: int) -> bool:
+def may_reserve(s: Snapshot, held: Reservations, k: int) -> bool:
     """Whether no pool that the kind could use is reserved yet."""
     for p in range(len(s.pools)):
         if held.begins[p] < np.inf and eligible(s, k, p, False):
@@ -157,7 +157,7 @@ def _ends_first(
 
 
 @compiled
-def _reserve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> None:
+def reserve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> None:
     """Reserve nodes and quota for the waiting job.
 
     Where only quotas hold it back, what is left of them waits for it instead.
@@ -182,7 +182,7 @@ def _reserve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) 
 
 
 @compiled
-def _shut_too_late(s: Snapshot, held: Reservations, row: int, now: float) -> None:
+def shut_too_late(s: Snapshot, held: Reservations, row: int, now: float) -> None:
     """Mark the pools on which the job would outlast a reservation that it would disturb."""
     k = s.jobs[row].kind
     for p in range(len(s.pools)):
@@ -198,7 +198,7 @@ def _rate(s: Snapshot, k: int, p: int) -> float:
 
 
 @compiled
-def _place(s: Snapshot, held: Reservations, plan: Plan, row: int, p: int, outlasts: bool) -> None:
+def place(s: Snapshot, held: Reservations, plan: Plan, row: int, p: int, outlasts: bool) -> None:
     """Seat the job in the room its end allows, and keep both rooms in step."""
     room, late = held.room, held.late
     k, first, last = s.jobs[row].kind, s.pools[p].first, s.pools[p].last
@@ -242,12 +242,12 @@ def serve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> 
     """
     k = s.jobs[row].kind
     p = fastest_pool(s, held.late, k, False, held.nowhere)
-    _shut_too_late(s, held, row, now)
+    shut_too_late(s, held, row, now)
     early = fastest_pool(s, held.room, k, False, held.shut)
     outlasts = p >= 0 and (early < 0 or _rate(s, k, p) >= _rate(s, k, early))
     if outlasts or early >= 0:
-        _place(s, held, plan, row, p if outlasts else early, outlasts)
+        place(s, held, plan, row, p if outlasts else early, outlasts)
         return True
-    if _may_reserve(s, held, k):
-        _reserve(s, held, plan, row, now)
+    if may_reserve(s, held, k):
+        reserve(s, held, plan, row, now)
     return fastest_pool(s, held.room, k, False, held.nowhere) >= 0

@@ -1,0 +1,245 @@
+"""Nobody is passed over for ever: reservations for the clearing.
+
+A clearing looks at one moment. A gang that finds no room together is passed over by smaller
+jobs that are worth less, again and again. So after the clearing
+
+- what it planned that is worth no less than any job it left waiting stays planned;
+- everybody else has a turn in order of value per accelerator: a job starts, or reserves nodes
+  (`tieline.scheduling.reservation`), and those after it start where that disturbs nobody.
+
+Urgent jobs have the first turns, the longest waiting first: one whose deadline can just be met,
+and one that has waited for much longer than it runs.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from tieline.model.snapshot import Snapshot
+from tieline.scheduling.compiled import Array, compiled
+from tieline.scheduling.fill import next_waiting
+from tieline.scheduling.heap import drop_top, push, sift
+from tieline.scheduling.offers import value
+from tieline.scheduling.reservation import (
+    Reservations,
+    may_reserve,
+    no_reservations,
+    place,
+    reserve,
+    shut_too_late,
+)
+from tieline.scheduling.room import Plan, Room, eligible, has_room, within_quota
+
+#: A job has waited for too long after so long [s], and so many times what it runs.
+_PATIENCE_S: Final = 259_200.0
+_PATIENCE_RUNS: Final = 10.0
+#: A deadline presses when the job must start within this share of its run time.
+_SLACK: Final = 0.25
+#: Urgent jobs looked at in one decision, and reservations held.
+_MOST_URGENT: Final = 64
+_MOST_RESERVED: Final = 16
+#: Values that differ by less are equal.
+_EXACT: Final = 1e-12
+
+
+@compiled
+def worth(s: Snapshot, row: int) -> tuple[float, float]:
+    """Give the job's highest value per accelerator anywhere, and its shortest run time there [s].
+
+    0 and inf where it can never run.
+    """
+    k = s.jobs[row].kind
+    best, run_s = 0.0, np.inf
+    for m in range(len(s.markets)):
+        if s.rate[k, m] > 0.0:
+            best = max(best, value(s, row, k, m))
+            run_s = min(run_s, s.stage[k, m] + s.jobs[row].work * s.pace[k, m])
+    return best / s.kinds[k].count, run_s
+
+
+@compiled
+def _is_urgent(s: Snapshot, row: int, now: float) -> bool:
+    job = s.jobs[row]
+    _, run_s = worth(s, row)
+    late_s = job.deadline - run_s  # when it must have started
+    if now <= late_s <= now + _SLACK * run_s:
+        return True
+    return now - max(job.submitted, job.began) > _PATIENCE_S + _PATIENCE_RUNS * run_s
+
+
+@compiled
+def urgent_jobs(s: Snapshot, now: float) -> Array:
+    """Give the places in the queue of urgent jobs, the longest waiting first; at most so many."""
+    places, since = np.empty(_MOST_URGENT, np.int64), np.empty(_MOST_URGENT, np.float64)
+    n = 0
+    for k in range(len(s.kinds)):
+        for q in range(s.kinds[k].start, s.kinds[k].end):
+            job = s.jobs[s.queue[q]]
+            # Most are not; a call would cost ten times this look.
+            if now - job.submitted <= _PATIENCE_S and job.deadline == np.inf:
+                continue
+            # A loose job runs, and waits only in this decision.
+            if n < _MOST_URGENT and job.running >= -1 and _is_urgent(s, s.queue[q], now):
+                places[n], since[n] = q, s.jobs[s.queue[q]].submitted
+                n += 1
+    return places[:n][np.argsort(since[:n], kind="mergesort")]
+
+
+@compiled
+def passed_over(s: Snapshot, plan: Plan, prices: Array) -> bool:
+    """Whether something is planned in a pool where a job worth more goes on waiting.
+
+    Parameters
+    ----------
+    prices
+        Axis P: the highest value per accelerator of those that wait.
+    """
+    for i in range(plan.size[0]):
+        row, p = plan.placements[i].row, plan.placements[i].pool
+        k = s.jobs[row].kind
+        own = value(s, row, k, s.pools[p].market) / s.kinds[k].count
+        if own < prices[p] * (1.0 - _EXACT):
+            return True
+    return False
+
+
+@compiled
+def _best_pool(s: Snapshot, room: Room, row: int, shut: Array) -> int:
+    """Give the pool where the job is worth most among those with room and not shut, or -1.
+
+    Equal value: the pool with the fewest free accelerators, then the lowest row.
+    """
+    k = s.jobs[row].kind
+    best, highest = -1, 0.0
+    for p in range(len(s.pools)):
+        if shut[p] or not has_room(s, room, k, p) or not eligible(s, k, p, False):
+            continue
+        if not within_quota(s, room.used, k, p):
+            continue
+        own = value(s, row, k, s.pools[p].market)
+        if own > highest or (own == highest and room.free[p] < room.free[best]):
+            best, highest = p, own
+    return best
+
+
+@compiled
+def _start(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> bool:
+    """Start the job where it is worth most, if it disturbs no reservation; tell whether."""
+    late = _best_pool(s, held.late, row, held.nowhere)
+    shut_too_late(s, held, row, now)
+    early = _best_pool(s, held.room, row, held.shut)
+    if late < 0 and early < 0:
+        return False
+    k, outlasts = s.jobs[row].kind, early < 0
+    if late >= 0 and early >= 0:
+        there = value(s, row, k, s.pools[late].market)
+        outlasts = there >= value(s, row, k, s.pools[early].market)
+    place(s, held, plan, row, late if outlasts else early, outlasts)
+    return True
+
+
+@compiled
+def _serve(
+    s: Snapshot, held: Reservations, plan: Plan, row: int, now: float, reserved: Array
+) -> bool:
+    """Start the job or reserve for it; tell whether it was started."""
+    if _start(s, held, plan, row, now):
+        return True
+    if reserved[0] < _MOST_RESERVED and may_reserve(s, held, s.jobs[row].kind):
+        reserve(s, held, plan, row, now)
+        reserved[0] += 1
+    return False
+
+
+@compiled
+def _place_of(s: Snapshot, row: int) -> int:
+    """Give the job's place in the queue; those that are planned stand near the front."""
+    q = s.kinds[s.jobs[row].kind].start
+    while s.queue[q] != row:
+        q += 1
+    return q
+
+
+@compiled
+def _keep_the_best(
+    s: Snapshot, held: Reservations, plan: Plan, best: Array, prices: Array, planned: Array
+) -> None:
+    """Plan those of `best` again that are worth no less than anybody who waits for their pool.
+
+    Parameters
+    ----------
+    best
+        Dtype `PLACEMENT`: what the clearing planned.
+    planned
+        Axis Q: whom a turn has been given to; written.
+    """
+    for i in range(len(best)):
+        row, p = best[i].row, best[i].pool
+        k, q = s.jobs[row].kind, _place_of(s, row)
+        own = value(s, row, k, s.pools[p].market) / s.kinds[k].count
+        if planned[q] or own < prices[p] * (1.0 - _EXACT) or not has_room(s, held.late, k, p):
+            continue
+        if within_quota(s, held.late.used, k, p):
+            place(s, held, plan, row, p, True)
+            planned[q] = True
+
+
+@compiled
+def _take_the_rest(
+    s: Snapshot, held: Reservations, plan: Plan, planned: Array, now: float, reserved: Array
+) -> None:
+    """Give all others a turn, in order of value per accelerator.
+
+    Jobs of a kind wait in order of work: where one cannot start, no later one can.
+    """
+    keys, kinds = np.empty(len(s.kinds), np.float64), np.empty(len(s.kinds), np.int64)
+    cursor, size = s.kinds["start"].copy(), 0
+    for k in range(len(s.kinds)):
+        while cursor[k] < s.kinds[k].end and planned[cursor[k]]:
+            cursor[k] += 1
+        if cursor[k] == s.kinds[k].end:
+            continue
+        # `worth` written out: a call hands over the whole snapshot.
+        work, pace, charge, best = s.jobs[s.queue[cursor[k]]].work, s.pace[k], s.charge[k], 0.0
+        for m in range(len(pace)):
+            if pace[m] < np.inf:
+                best = max(best, 1.0 / max(1.0, charge[m] + work * pace[m]))
+        size = push(keys, kinds, size, -best * s.kinds[k].weight / s.kinds[k].count, k)
+    while size > 0:
+        k = kinds[0]
+        if s.kinds[k].count > held.room.most.max() and held.begins.max() < np.inf:
+            size = drop_top(keys, kinds, size)
+            continue
+        if keys[0] < 0.0 and _serve(s, held, plan, s.queue[cursor[k]], now, reserved):
+            planned[cursor[k]] = True
+            if next_waiting(s, planned, cursor, k):
+                keys[0] = -worth(s, s.queue[cursor[k]])[0]
+                sift(keys, kinds, size)
+                continue
+        size = drop_top(keys, kinds, size)
+
+
+@compiled
+def take_turns(s: Snapshot, plan: Plan, prices: Array, urgent: Array, now: float) -> None:
+    """Replace the plan of a clearing by one in which nobody is passed over.
+
+    Parameters
+    ----------
+    prices
+        Axis P: of the clearing.
+    urgent
+        `urgent_jobs(s, now)`.
+
+    Notes
+    -----
+    O(K (P + log K)) and, for each reservation, O(P x running jobs).
+    """
+    best = plan.placements[: plan.size[0]].copy()
+    plan.size[0] = 0
+    held, planned = no_reservations(s), np.zeros(len(s.queue), np.bool_)
+    reserved = np.zeros(1, np.int64)
+    for q in urgent:
+        _serve(s, held, plan, s.queue[q], now, reserved)
+        planned[q] = True
+    _keep_the_best(s, held, plan, best, prices, planned)
+    _take_the_rest(s, held, plan, planned, now, reserved)
