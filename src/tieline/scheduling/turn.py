@@ -139,20 +139,7 @@ def _start(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) ->
 
 
 @compiled
-def _serve(
-    s: Snapshot, held: Reservations, plan: Plan, row: int, now: float, reserved: Array
-) -> bool:
-    """Start the job or reserve for it; tell whether it was started."""
-    if _start(s, held, plan, row, now):
-        return True
-    if reserved[0] < _MOST_RESERVED and may_reserve(s, held, s.jobs[row].kind):
-        reserve(s, held, plan, row, now)
-        reserved[0] += 1
-    return False
-
-
-@compiled
-def _place_of(s: Snapshot, row: int) -> int:
+def place_of(s: Snapshot, row: int) -> int:
     """Give the job's place in the queue; those that are planned stand near the front."""
     q = s.kinds[s.jobs[row].kind].start
     while s.queue[q] != row:
@@ -175,7 +162,7 @@ def _keep_the_best(
     """
     for i in range(len(best)):
         row, p = best[i].row, best[i].pool
-        k, q = s.jobs[row].kind, _place_of(s, row)
+        k, q = s.jobs[row].kind, place_of(s, row)
         own = value(s, row, k, s.pools[p].market) / s.kinds[k].count
         if planned[q] or own < prices[p] * (1.0 - _EXACT) or not has_room(s, held.late, k, p):
             continue
@@ -185,42 +172,82 @@ def _keep_the_best(
 
 
 @compiled
-def _take_the_rest(
-    s: Snapshot, held: Reservations, plan: Plan, planned: Array, now: float, reserved: Array
-) -> None:
-    """Give all others a turn, in order of value per accelerator.
+def _reserved_until(s: Snapshot, held: Reservations, until: Array) -> None:
+    """Write, per market, by when a job must end that disturbs no reservation [s]; shape (M,)."""
+    until[:] = -np.inf
+    for p in range(len(s.pools)):
+        until[s.pools[p].market] = max(until[s.pools[p].market], held.begins[p])
 
-    Jobs of a kind wait in order of work: where one cannot start, no later one can.
+
+@compiled
+def _heads(s: Snapshot, planned: Array, cursor: Array, keys: Array, kinds: Array) -> int:
+    """Fill a heap with the first job of each kind that has had no turn, by its worth."""
+    size = 0
+    for k in range(len(s.kinds)):
+        end = s.kinds[k].end
+        while cursor[k] < end and planned[cursor[k]]:
+            cursor[k] += 1
+        if cursor[k] < end:
+            # `worth` written out: a call hands over the whole snapshot.
+            work, pace, charge, best = s.jobs[s.queue[cursor[k]]].work, s.pace[k], s.charge[k], 0.0
+            for m in range(len(pace)):
+                if pace[m] < np.inf:
+                    best = max(best, 1.0 / max(1.0, charge[m] + work * pace[m]))
+            if best > 0.0:
+                worth_each = best * s.kinds[k].weight / s.kinds[k].count
+                size = push(keys, kinds, size, -worth_each, k)
+    return size
+
+
+@compiled
+def _take_the_rest(
+    s: Snapshot, held: Reservations, plan: Plan, planned: Array, now: float, reserved: int
+) -> tuple[float, float]:
+    """Give all others a turn, in order of value per accelerator; give value and a bound on it.
+
+    Jobs of a kind wait in order of work: where one cannot start, no later one can. The bound
+    holds where one market has room.
     """
     keys, kinds = np.empty(len(s.kinds), np.float64), np.empty(len(s.kinds), np.int64)
-    cursor, size = s.kinds["start"].copy(), 0
-    for k in range(len(s.kinds)):
-        while cursor[k] < s.kinds[k].end and planned[cursor[k]]:
-            cursor[k] += 1
-        if cursor[k] == s.kinds[k].end:
-            continue
-        # `worth` written out: a call hands over the whole snapshot.
-        work, pace, charge, best = s.jobs[s.queue[cursor[k]]].work, s.pace[k], s.charge[k], 0.0
-        for m in range(len(pace)):
-            if pace[m] < np.inf:
-                best = max(best, 1.0 / max(1.0, charge[m] + work * pace[m]))
-        size = push(keys, kinds, size, -best * s.kinds[k].weight / s.kinds[k].count, k)
+    until, cursor = np.empty(len(s.markets), np.float64), s.kinds["start"].copy()
+    _reserved_until(s, held, until)
+    size = _heads(s, planned, cursor, keys, kinds)
+    placed, bound = 0.0, -1.0
     while size > 0:
         k = kinds[0]
-        if s.kinds[k].count > held.room.most.max() and held.begins.max() < np.inf:
-            size = drop_top(keys, kinds, size)
-            continue
-        if keys[0] < 0.0 and _serve(s, held, plan, s.queue[cursor[k]], now, reserved):
+        row, n = s.queue[cursor[k]], s.kinds[k].count
+        work, pace, stage = s.jobs[row].work, s.pace[k], s.stage[k]
+        hopeless, may_ask = True, reserved < _MOST_RESERVED
+        for m in range(len(pace)):  # cheap, for most jobs get no further
+            if pace[m] < np.inf:
+                may_ask &= until[m] == np.inf
+                if held.late.most[m] >= n:
+                    hopeless = False
+                elif held.room.most[m] >= n:
+                    hopeless &= now + stage[m] + work * pace[m] > until[m]
+        if not hopeless and _start(s, held, plan, row, now):
+            placed -= keys[0] * n
             planned[cursor[k]] = True
             if next_waiting(s, planned, cursor, k):
                 keys[0] = -worth(s, s.queue[cursor[k]])[0]
                 sift(keys, kinds, size)
-                continue
+            else:
+                size = drop_top(keys, kinds, size)
+            continue
+        if bound < 0.0:
+            bound = placed - keys[0] * held.room.free.sum()
+        if may_ask and may_reserve(s, held, k):
+            reserve(s, held, plan, row, now)
+            reserved += 1
+            _reserved_until(s, held, until)
         size = drop_top(keys, kinds, size)
+    return placed, max(placed, bound)
 
 
 @compiled
-def take_turns(s: Snapshot, plan: Plan, prices: Array, urgent: Array, now: float) -> None:
+def take_turns(
+    s: Snapshot, plan: Plan, prices: Array, urgent: Array, now: float
+) -> tuple[float, float]:
     """Replace the plan of a clearing by one in which nobody is passed over.
 
     Parameters
@@ -230,16 +257,26 @@ def take_turns(s: Snapshot, plan: Plan, prices: Array, urgent: Array, now: float
     urgent
         `urgent_jobs(s, now)`.
 
+    Returns
+    -------
+    tuple of float
+        The value of those that started in the last turns, and a bound on it: of the whole plan
+        where nothing was planned before and nobody is urgent.
+
     Notes
     -----
-    O(K (P + log K)) and, for each reservation, O(P x running jobs).
+    O(K (M + log K) + started x P) and, for each reservation, O(P x running jobs).
     """
     best = plan.placements[: plan.size[0]].copy()
     plan.size[0] = 0
     held, planned = no_reservations(s), np.zeros(len(s.queue), np.bool_)
-    reserved = np.zeros(1, np.int64)
+    reserved = 0
     for q in urgent:
-        _serve(s, held, plan, s.queue[q], now, reserved)
+        row = s.queue[q]
+        if not _start(s, held, plan, row, now) and reserved < _MOST_RESERVED:
+            if may_reserve(s, held, s.jobs[row].kind):
+                reserve(s, held, plan, row, now)
+                reserved += 1
         planned[q] = True
     _keep_the_best(s, held, plan, best, prices, planned)
-    _take_the_rest(s, held, plan, planned, now, reserved)
+    return _take_the_rest(s, held, plan, planned, now, reserved)

@@ -3,23 +3,40 @@
 import numpy as np
 
 from tieline.model.snapshot import Snapshot
-from tieline.scheduling.clearing import clear, waiting_prices
+from tieline.scheduling.clearing import clear, market_free, waiting_prices
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.policy import Decision, Policy
 from tieline.scheduling.room import Plan, open_room
-from tieline.scheduling.turn import passed_over, take_turns, urgent_jobs
+from tieline.scheduling.turn import passed_over, place_of, take_turns, urgent_jobs
 
 
 @compiled
 def _clear_and_price(s: Snapshot, plan: Plan, prices: Array, now: float) -> tuple[float, float]:
     cursor = np.empty(len(s.kinds), np.int64)
-    room = open_room(s)
+    room, urgent = open_room(s), urgent_jobs(s, now)
+    if np.count_nonzero(market_free(s, room)) <= 1 and len(urgent) == 0:
+        placed, bound = take_turns(s, plan, prices, urgent, now)
+        waiting_prices(s, room, _unplanned(s, plan, cursor), prices)
+        return placed, bound
     placed, bound = clear(s, room, plan, cursor)
     waiting_prices(s, room, cursor, prices)
-    urgent = urgent_jobs(s, now)
     if len(urgent) > 0 or passed_over(s, plan, prices):
         take_turns(s, plan, prices, urgent, now)
+        waiting_prices(s, room, _unplanned(s, plan, cursor), prices)
     return placed, bound
+
+
+@compiled
+def _unplanned(s: Snapshot, plan: Plan, cursor: Array) -> Array:
+    """Write the place of the first job of each kind that is not planned; shape (K,)."""
+    planned = np.zeros(len(s.queue), np.bool_)
+    for i in range(plan.size[0]):
+        planned[place_of(s, plan.placements[i].row)] = True
+    for k in range(len(s.kinds)):
+        cursor[k] = s.kinds[k].start
+        while cursor[k] < s.kinds[k].end and planned[cursor[k]]:
+            cursor[k] += 1
+    return cursor
 
 
 def _decide(snapshot: Snapshot, plan: Plan, now: float) -> Decision:
