@@ -203,7 +203,7 @@ def test_stops_do_not_count_as_lost_attempts(bench: Bench) -> None:
 
 def test_a_job_of_several_sizes_starts_larger_where_nobody_else_waits(bench: Bench) -> None:
     """An empty centre gives a job the most it can use, and the order, record and views say so."""
-    (first,) = bench.running(replace(job(1), max_count=4))
+    (first,) = bench.running(replace(short(1), max_count=4))
     assert bench.east.asked[0].count == 4
     assert (bench.record(first).count, bench.free(EAST)) == (4, 0)
     bench.loop.close()
@@ -216,14 +216,15 @@ def test_a_job_of_several_sizes_starts_larger_where_nobody_else_waits(bench: Ben
 
 def test_a_job_of_several_sizes_starts_small_beside_others(bench: Bench) -> None:
     """Where others wait, a job takes the least it can run on."""
-    specs = [replace(job(2), min_count=1, max_count=4) for _ in range(4)]
+    specs = [replace(short(2), min_count=1, max_count=4) for _ in range(4)]
     jobs = bench.running(*specs)
     assert [bench.record(one).count for one in jobs] == [1] * 4
 
 
 def test_a_lost_job_of_several_sizes_waits_for_the_smallest_again(bench: Bench) -> None:
     """A size that it was given once is none that it must have in its next attempt."""
-    (first,) = bench.running(replace(job(1, idempotent=True), max_count=4))
+    (first,) = bench.running(replace(short(1), idempotent=True, max_count=4))
+    assert bench.record(first).count == 4
     bench.east.set(f"{first}.1", RunPhase.VANISHED)
     bench.submit(job(3), job(3))
     bench.until(lambda: bench.record(first).attempt == 2)
