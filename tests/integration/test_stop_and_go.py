@@ -148,6 +148,7 @@ def test_a_long_job_makes_way_and_goes_on_where_it_was(
     centre.let("may-go")
     eventually(lambda: centre.number("at") > saved)
     assert client.job(short.id).status is Status.SUCCEEDED
+    eventually(lambda: client.job(long.id).status is Status.RUNNING)
     centre.let("may-finish")
     with closing(client):
         eventually(lambda: client.job(long.id).status is Status.SUCCEEDED)

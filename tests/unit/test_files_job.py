@@ -236,9 +236,9 @@ def test_job_that_no_file_may_hold() -> None:
             id="no truth value",
         ),
         pytest.param(
-            "idempotent: yes",
-            "idempotnet: yes",
-            "23: idempotnet: unknown field 'idempotant'; did you mean idempotent?",
+            "priority: -3",
+            "prioritty: -3",
+            "18: prioritty: unknown field 'prioritty'; did you mean priority?",
             id="unknown field",
         ),
         pytest.param(
