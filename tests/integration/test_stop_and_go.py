@@ -1,10 +1,12 @@
 """A real centre on which a long job makes way for a short one, and jobs that take what is free."""
 
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -115,10 +117,9 @@ def centre(
     eventually(lambda: processes_of(tmp_path) == [])
 
 
-def job(command: str, estimate_s: float, **fields: object) -> JobSpec:
+def job(command: str, estimate_s: float) -> JobSpec:
     """Give a job of one accelerator."""
-    spec = JobSpec("lab", Workload("hpc"), 1, {"cuda": command}, estimate_s=estimate_s)
-    return replace(spec, **fields)
+    return JobSpec("lab", Workload("hpc"), 1, {"cuda": command}, estimate_s=estimate_s)
 
 
 @pytest.mark.parametrize("centre", [1], indirect=True)
@@ -128,7 +129,7 @@ def test_a_long_job_makes_way_and_goes_on_where_it_was(
 ) -> None:
     """Stopped, it saves; the short one runs; then it goes on, killed control planes or not."""
     client = centre.serve()
-    (long,) = client.submit([job(LONG, 36_000.0, preemptible=True, restart_s=60.0)])
+    (long,) = client.submit([replace(job(LONG, 36_000.0), preemptible=True, restart_s=60.0)])
     eventually(lambda: centre.number("at") > 3)
     (short,) = client.submit([job(SHORT, 1.0)])
     eventually(lambda: client.job(long.id).status is Status.STOPPING)
@@ -175,7 +176,8 @@ def test_a_job_of_several_sizes_takes_an_empty_centre_and_keeps_it_in_a_crash(
 ) -> None:
     """It is given all it can use, is told so, and holds it under the next control plane."""
     client = centre.serve()
-    (wide,) = client.submit([job(f"echo $TIELINE_ACCELERATORS\n{SHORT}", 600.0, max_count=2)])
+    told = job(f"echo $TIELINE_ACCELERATORS\n{SHORT}", 600.0)
+    (wide,) = client.submit([replace(told, max_count=2)])
     eventually(lambda: client.job(wide.id).status is Status.RUNNING)
     assert client.job(wide.id).count == 2
     client = centre.killed(client, kill=True)
@@ -189,3 +191,53 @@ def test_a_job_of_several_sizes_takes_an_empty_centre_and_keeps_it_in_a_crash(
         ended = client.job(wide.id)
         assert (ended.status, ended.count) == (Status.SUCCEEDED, 2)
         assert client.log(wide.id) == b"0,1\n"
+
+
+#: Does so many steps in all, in as many runs as it takes; two runs at once would be noted.
+STEPS: Final = 20
+STEADY: Final = f"""
+begin=$(date +%s%N)
+n=$(cat "saved-$TIELINE_JOB" || echo 0)
+leave() {{
+  trap '' TERM
+  echo "$n" > "saved-$TIELINE_JOB"
+  rmdir "alive-$TIELINE_JOB"
+  echo "$TIELINE_ACCELERATORS $begin $(date +%s%N)" >> spans
+  exit 0
+}}
+trap leave TERM
+mkdir "alive-$TIELINE_JOB" || touch twice
+while [ "$n" -lt {STEPS} ]; do sleep 0.1 & wait $!; n=$((n + 1)); done
+leave
+"""
+BRIEF: Final = """
+begin=$(date +%s%N)
+sleep 0.2
+echo "$TIELINE_ACCELERATORS $begin $(date +%s%N)" >> spans
+"""
+KILLS: Final = 5
+
+
+@pytest.mark.parametrize("centre", [2], indirect=True)
+def test_stops_and_kills_lose_nothing_and_run_nothing_twice(centre: Centre) -> None:
+    """Killed at random while jobs make way, each does all its work in one run at a time."""
+    rng = random.Random(1)  # noqa: S311 - reproducible on purpose
+    client = centre.serve()
+    steady = replace(job(STEADY, 600.0), preemptible=True, restart_s=1.0)
+    jobs = client.submit([steady] * 3)
+    for _ in range(KILLS):
+        time.sleep(rng.uniform(0.2, 1.0))
+        jobs += client.submit([job(BRIEF, 0.2)] * 2)
+        time.sleep(rng.uniform(0.0, 1.2))
+        client = centre.killed(client, kill=True)
+    with closing(client):
+        ended = client.wait(jobs, timeout_s=90)
+    assert {one.status for one in ended} == {Status.SUCCEEDED}
+    assert [centre.number(f"saved-{one.id}") for one in jobs[:3]] == [STEPS] * 3
+    assert sum(one.stops for one in ended) > 0
+    assert not (centre.folder / "twice").exists()
+    lines = [line.split() for line in (centre.folder / "spans").read_text().splitlines()]
+    assert len(lines) == sum(1 + one.stops for one in ended)
+    for slot in "01":
+        held = sorted((int(begin), int(end)) for slots, begin, end in lines if slots == slot)
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(held))

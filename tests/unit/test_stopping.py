@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
 from loop_bench import EAST, Bench, job, network
 from tieline.control.lifecycle import Status
 from tieline.control.ports import RunPhase
+from tieline.control.reconcile import MAX_ATTEMPTS
 from tieline.model.job import JobSpec
 from tieline.store import open_store
 
@@ -27,10 +29,9 @@ def bench() -> Iterator[Bench]:
     store.close()
 
 
-def long(count: int = 4, **fields: object) -> JobSpec:
+def long(count: int = 4) -> JobSpec:
     """Give a long job that may be stopped."""
-    spec = replace(job(count), estimate_s=LONG_S, preemptible=True, restart_s=10.0)
-    return replace(spec, **fields)
+    return replace(job(count), estimate_s=LONG_S, preemptible=True, restart_s=10.0)
 
 
 def short(count: int = 4) -> JobSpec:
@@ -74,17 +75,20 @@ def test_a_long_job_stops_for_a_short_one_and_goes_on_after_it(bench: Bench) -> 
 def test_a_stop_is_stored_before_the_site_hears_of_it(bench: Bench) -> None:
     """When a site is asked to end a run for other jobs, the store already says so."""
     seen = []
-    cancel = bench.east.cancel
     (first,) = bench.running(long())
-    bench.east.cancel = lambda token: (seen.append(bench.status(first)), cancel(token))  # type: ignore[assignment, method-assign, func-returns-value] # a double
-    bench.submit(short())
-    bench.until(lambda: seen)
+
+    def cancel(_token: str) -> None:
+        seen.append(bench.status(first))
+
+    with patch.object(bench.east, "cancel", cancel):
+        bench.submit(short())
+        bench.until(lambda: seen)
     assert seen == [Status.STOPPING]
 
 
 def test_a_job_that_may_not_be_stopped_is_left_alone(bench: Bench) -> None:
     """A job that does not say it may be stopped runs to its end, whoever waits."""
-    (first,) = bench.running(long(preemptible=False))
+    (first,) = bench.running(replace(long(), preemptible=False))
     (second,) = bench.submit(short())
     bench.tick(10)
     assert (bench.status(first), bench.status(second)) == (Status.RUNNING, Status.QUEUED)
@@ -186,19 +190,24 @@ def test_after_a_crash_a_stopping_job_is_asked_again_and_holds_its_place(bench: 
     ]
 
 
+def make_way(bench: Bench, job_id: str) -> None:
+    """Let a running job stop for a short one, and go on."""
+    (other,) = bench.submit(short())
+    bench.until(lambda: bench.status(job_id) is Status.STOPPING)
+    bench.east.set(bench.record(job_id).token, RunPhase.STOPPED)
+    bench.until(lambda: bench.status(other) is Status.RUNNING)
+    bench.east.set(f"{other}.1", RunPhase.SUCCEEDED)
+    bench.until(lambda: bench.status(job_id) is Status.RUNNING)
+
+
 def test_stops_do_not_count_as_lost_attempts(bench: Bench) -> None:
     """An idempotent job that was stopped often and is lost once runs again."""
-    (first,) = bench.running(long(idempotent=True))
-    for attempt in range(1, 6):
-        (other,) = bench.submit(short())
-        bench.until(lambda: bench.status(first) is Status.STOPPING)
-        bench.east.set(f"{first}.{attempt}", RunPhase.STOPPED)
-        bench.until(lambda name=other: bench.status(name) is Status.RUNNING)
-        bench.east.set(f"{other}.1", RunPhase.SUCCEEDED)
-        bench.until(lambda: bench.status(first) is Status.RUNNING)
+    (first,) = bench.running(replace(long(), idempotent=True))
+    for _ in range(MAX_ATTEMPTS):
+        make_way(bench, first)
     bench.east.set(f"{first}.6", RunPhase.VANISHED)
     bench.until(lambda: bench.record(first).attempt == 7 and bench.status(first) is Status.RUNNING)
-    assert bench.record(first).stops == 5
+    assert bench.record(first).stops == MAX_ATTEMPTS
 
 
 def test_a_job_of_several_sizes_starts_larger_where_nobody_else_waits(bench: Bench) -> None:
@@ -233,7 +242,7 @@ def test_a_lost_job_of_several_sizes_waits_for_the_smallest_again(bench: Bench) 
 
 def test_a_resizable_job_that_stops_goes_on_smaller(bench: Bench) -> None:
     """A job that held all stops for another one, and goes on beside it with what is left."""
-    (first,) = bench.running(long(1, max_count=4))
+    (first,) = bench.running(replace(long(1), max_count=4))
     assert bench.record(first).count == 4
     (second,) = bench.submit(short(3))
     bench.until(lambda: bench.status(first) is Status.STOPPING)

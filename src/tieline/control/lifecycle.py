@@ -24,13 +24,13 @@ class Status(IntEnum):
     QUEUED = 0
     SUBMITTED = 1
     RUNNING = 2
+    STOPPING = 9
     CANCELLING = 3
     UNKNOWN = 4
     LOST = 5
     SUCCEEDED = 6
     FAILED = 7
     CANCELLED = 8
-    STOPPING = 9
 
     @property
     def ended(self) -> bool:
