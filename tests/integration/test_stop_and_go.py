@@ -194,7 +194,7 @@ def test_a_job_of_several_sizes_takes_an_empty_centre_and_keeps_it_in_a_crash(
 
 
 #: Does so many steps in all, in as many runs as it takes; two runs at once would be noted.
-STEPS: Final = 20
+STEPS: Final = 50
 STEADY: Final = f"""
 begin=$(date +%s%N)
 n=$(cat "saved-$TIELINE_JOB" || echo 0)
@@ -215,18 +215,21 @@ begin=$(date +%s%N)
 sleep 0.2
 echo "$TIELINE_ACCELERATORS $begin $(date +%s%N)" >> spans
 """
-KILLS: Final = 5
+KILLS: Final = 4
 
 
 @pytest.mark.parametrize("centre", [2], indirect=True)
-def test_stops_and_kills_lose_nothing_and_run_nothing_twice(centre: Centre) -> None:
+def test_stops_and_kills_lose_nothing_and_run_nothing_twice(
+    centre: Centre, eventually: Eventually
+) -> None:
     """Killed at random while jobs make way, each does all its work in one run at a time."""
     rng = random.Random(1)  # noqa: S311 - reproducible on purpose
     client = centre.serve()
     steady = replace(job(STEADY, 600.0), preemptible=True, restart_s=1.0)
     jobs = client.submit([steady] * 3)
     for _ in range(KILLS):
-        time.sleep(rng.uniform(0.2, 1.0))
+        if rng.random() < 0.75:  # else it may be killed on its way up
+            eventually(lambda: client.health().ok)  # noqa: B023 - called at once
         jobs += client.submit([job(BRIEF, 0.2)] * 2)
         time.sleep(rng.uniform(0.0, 1.2))
         client = centre.killed(client, kill=True)
