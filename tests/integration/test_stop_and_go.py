@@ -240,7 +240,8 @@ def test_stops_and_kills_lose_nothing_and_run_nothing_twice(
     assert sum(one.stops for one in ended) > 0
     assert not (centre.folder / "twice").exists()
     lines = [line.split() for line in (centre.folder / "spans").read_text().splitlines()]
-    assert len(lines) == sum(1 + one.stops for one in ended)
+    # One that was told to stop as soon as it had begun may have left none.
+    assert len(ended) <= len(lines) <= sum(1 + one.stops for one in ended)
     for slot in "01":
         held = sorted((int(begin), int(end)) for slots, begin, end in lines if slots == slot)
         assert all(end <= begin for (_, end), (begin, _) in pairwise(held))
