@@ -6,6 +6,7 @@ For `tieline check` and for submission: each fault is one that no waiting cures.
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from tieline.control.layout import empty_snapshot
@@ -106,7 +107,7 @@ def nowhere(spec: JobSpec, offer: Offer) -> Fault:
 def _bars(spec: JobSpec, offer: Offer) -> Iterator[tuple[Pool, Reason]]:
     """Give each pool with all that keeps a job off it for good."""
     tenant = offer.tenants.get(spec.tenant, Tenant(spec.tenant))
-    bars = offer.terms.of(JobKind.of(spec), tenant).bars
+    bars = offer.terms.of(replace(JobKind.of(spec), count=_least(spec)), tenant).bars
     for pool, market in zip(offer.network.pools, offer.markets, strict=True):
         gang = Reason.GANG if _least(spec) > pool.capacity else Reason(0)
         yield pool, (Reason(int(bars[market])) | gang) & NEVER
