@@ -4,7 +4,8 @@ One `State` belongs to one loop, live or replayed. It is changed only by `run_cy
 own methods; all are deterministic, so the same calls in the same order give the same arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from math import inf
@@ -89,6 +90,31 @@ class State:
         row = self._kind_row.get(kind)
         return self._append_kind(kind) if row is None else row
 
+    def sized(self, kind: int, count: int, *, stopped: bool) -> int | None:
+        """Give the row of a kind's size; None when it has none with so many accelerators.
+
+        Parameters
+        ----------
+        kind
+            From `intern`: the smallest size.
+        stopped
+            Whether the job was stopped before, and so starts later.
+        """
+        kinds = self.snapshot.kinds
+        row = int(kinds[kind]["stopped"] if stopped else kind)
+        while row >= 0 and kinds[row]["count"] != count:
+            row = int(kinds[row]["larger"])
+        return row if row >= 0 else None
+
+    @contextmanager
+    def sparing(self, rows: NDArray[np.int64]) -> Iterator[None]:
+        """Let no cycle within the block tell these jobs to stop; none is stopping already."""
+        self.snapshot.jobs["stopping"][rows] = True
+        try:
+            yield
+        finally:
+            self.snapshot.jobs["stopping"][rows] = False
+
     def warm(self, rows: NDArray[np.int32] | NDArray[np.int64]) -> None:
         """Prepare for running jobs to be weighed against others: see `Snapshot.warm`.
 
@@ -159,6 +185,7 @@ class State:
         rows: NDArray[np.int64],
         pools: NDArray[np.int64],
         began: NDArray[np.float64],
+        stopping: NDArray[np.bool_] | None = None,
     ) -> None:
         """Let jobs hold accelerators that they took before this state began.
 
@@ -171,6 +198,8 @@ class State:
             Shape (held,): jobs that hold nothing and do not wait, and where each one is.
         began
             Shape (held,): when each attempt began [s].
+        stopping
+            Shape (held,): which of them were told to stop; none when absent.
         """
         # More may hold accelerators than there are, and the rest of the network fills up too.
         running = np.zeros(len(self.snapshot.running) + len(rows), np.int32)
@@ -179,6 +208,8 @@ class State:
         counts = s.kinds["count"][s.jobs["kind"][rows]]
         for i in np.argsort(-counts, kind="stable"):
             restore(s, rows[i], pools[i], began[i], self.plan.seats)
+        if stopping is not None:
+            s.jobs["stopping"][rows] = stopping
         if self.may_stop:
             self.warm(rows)
 
