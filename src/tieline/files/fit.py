@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from tieline.control.layout import empty_snapshot
+from tieline.control.replicas import Replicas
 from tieline.control.terms import Terms
 from tieline.files.problems import Fault, Loc, listed, unknown_name
 from tieline.model.accelerator import Accelerator
@@ -37,6 +38,7 @@ class Offer:
             accelerators, throughputs=network.throughputs, history=self.observed
         )
         self.terms: Final = Terms(network, accelerators, self.rates, empty)
+        self.replicas: Final = Replicas(network)
         self.markets: Final = empty.pools["market"].tolist()
         self.tenants: Final[Mapping[str, Tenant]] = {one.id: one for one in network.tenants}
         self.datasets: Final[Mapping[str, Dataset]] = {one.id: one for one in network.datasets}
@@ -106,7 +108,7 @@ def nowhere(spec: JobSpec, offer: Offer) -> Fault:
 def _bars(spec: JobSpec, offer: Offer) -> Iterator[tuple[Pool, Reason]]:
     """Give each pool with all that keeps a job off it for good."""
     tenant = offer.tenants.get(spec.tenant, Tenant(spec.tenant))
-    bars = offer.terms.of(JobKind.of(spec), tenant).bars
+    bars = offer.terms.of(JobKind.of(spec), tenant, offer.replicas, 0.0).bars
     for pool, market in zip(offer.network.pools, offer.markets, strict=True):
         gang = Reason.GANG if spec.count > pool.capacity else Reason(0)
         yield pool, (Reason(int(bars[market])) | gang) & NEVER
