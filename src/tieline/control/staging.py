@@ -58,9 +58,9 @@ def make_way(state: State, now: float) -> Aside | None:
     for row, market in wanted:
         if row not in bound or _ends(state, row)[market] < _bound_end(state, row):
             moves += _send(state, row, market, pinned, now) or ()
-    aside = np.array([row for row in state.bound if _stays_bound(state, row)], np.int64)
     if moves:
         _renew(state, now)
+    aside = np.array([row for row in state.bound if _stays_bound(state, row)], np.int64)
     kinds = np.array([k for cold in state.data_kinds for k in state.family(cold)], np.int64)
     s = state.snapshot
     found = Aside(moves, aside, kinds, s.rate[kinds], s.charge[kinds])
@@ -82,6 +82,7 @@ def step_in(state: State, aside: Aside) -> None:
 
 def send_ahead(state: State, now: float) -> list[Move]:
     """Send data over unused links to where jobs would be next if nothing ran."""
+    _release_bound(state)
     if not _renew(state, now):
         return []
     s = state.snapshot

@@ -25,8 +25,8 @@ from tieline.scheduling.room import (
 def fastest_pool(s: Snapshot, room: Room, row: int, home_only: bool, shut: Array) -> int:
     """Give the pool on which the job would end first if it started now, or -1.
 
-    Among those with room and not shut. Equal ends: the pool with the fewest free accelerators,
-    then the lowest row.
+    Among those with room and not shut, costs counted as time. Equal ends: the pool with the
+    fewest free accelerators, then the lowest row.
     """
     k = s.jobs[row].kind
     best, soonest = -1, np.inf

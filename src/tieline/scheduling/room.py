@@ -94,9 +94,12 @@ def run_time(s: Snapshot, row: int, p: int) -> float:
 
 @compiled
 def ends_in(s: Snapshot, row: int, p: int) -> float:
-    """Give `run_time`, told apart by rate for jobs without work as well [s]."""
+    """Give the time to the end of the job on the pool, costs counted as time [s].
+
+    Jobs without work are told apart by rate as well.
+    """
     k, m = s.jobs[row].kind, s.pools[p].market
-    return s.stage[k, m] + max(_LEAST_WORK_S, s.jobs[row].work) / s.rate[k, m]
+    return s.charge[k, m] + max(_LEAST_WORK_S, s.jobs[row].work) / s.rate[k, m]
 
 
 @compiled
