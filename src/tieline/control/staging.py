@@ -61,7 +61,7 @@ def make_way(state: State, now: float) -> Aside | None:
     if moves:
         _renew(state, now)
     aside = np.array([row for row in state.bound if _stays_bound(state, row)], np.int64)
-    kinds = np.array([k for cold in state.data_kinds for k in state.family(cold)], np.int64)
+    kinds = np.array([k for cold in _competing(state) for k in state.family(cold)], np.int64)
     s = state.snapshot
     found = Aside(moves, aside, kinds, s.rate[kinds], s.charge[kinds])
     absent = s.absent[kinds]
@@ -91,7 +91,7 @@ def send_ahead(state: State, now: float) -> list[Move]:
     wanted = _planned(state, now)
     take_hold(s, held, n)
     pinned = _in_use(state)
-    for cold, _ in _waiting(state):
+    for cold in _competing(state):
         pinned[state.data_kinds[cold]] = True
     moves: list[Move] = []
     for row, market in wanted:
@@ -107,20 +107,20 @@ def note_use(state: State, rows: NDArray[np.int32] | _Rows, now: float) -> None:
         state.replicas.use(state.data_kinds[cold], region, now)
 
 
-def _waiting(state: State) -> Iterator[tuple[int, list[int]]]:
-    """Give the kinds with data that wait, each with those of it and of its stopped jobs."""
-    kinds = state.snapshot.kinds
-    for cold in state.data_kinds:
-        rows = [cold, int(kinds["stopped"][cold])]
-        waiting = [k for k in rows if k >= 0 and kinds["start"][k] < kinds["end"][k]]
-        if waiting:
-            yield cold, waiting
+def _competing(state: State) -> list[int]:
+    """Give the kinds with data of which jobs wait, or run and may be stopped."""
+    kinds, cold = state.snapshot.kinds, np.array(list(state.data_kinds))
+    stopped = kinds["stopped"][cold]
+    waits = kinds["start"] < kinds["end"]
+    # Whoever may be stopped is not to be, for a place that lacks its data.
+    competes = waits[cold] | (stopped >= 0) & (waits[stopped] | state.may_stop)
+    return list(cold[competes].tolist())
 
 
 def _renew(state: State, now: float) -> bool:
     """Bring the times of waiting kinds up to date; tell if any may run without its data."""
     lacking = False
-    for cold, _ in _waiting(state):
+    for cold in _competing(state):
         state.renew(cold, now)
         s = state.snapshot
         lacking |= bool((s.absent[cold] & (s.rate[cold] > 0)).any())

@@ -231,7 +231,8 @@ class State:
         """Give the kind and all that are derived from it: of stopped jobs and of running ones."""
         s = self.snapshot
         kinds = [row for row in (cold, int(s.kinds[cold]["stopped"])) if row >= 0]
-        return kinds + [int(row) for kind in kinds for row in s.warm[kind] if row >= 0]
+        warm = s.warm[kinds]
+        return kinds + list(warm[warm >= 0].tolist())
 
     def fork(self) -> tuple["State", NDArray[np.int64]]:
         """Give a state of its own with the open jobs alone, and the row of each in this one.
