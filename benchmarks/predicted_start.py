@@ -167,7 +167,7 @@ def compared(told: list[Told]) -> dict[str, float]:
         "range_covers": float(((low <= wait) & (wait <= high)).mean()),
         "median_range_s": float(np.median(high - low)),
         "at_once_asked": len(at_once),
-        "at_once_told_now": sum(one.median_s == 0 for one in at_once),
+        "at_once_told_now": int(sum(one.median_s == 0 for one in at_once)),
         "cpu_s_per_forecast": float(np.mean(cpu)),
     }
 

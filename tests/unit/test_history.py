@@ -19,7 +19,7 @@ def job(name: str | None = None, size: int = 1, tenant: str = "lab", work: str =
 
 
 def test_the_closest_jobs_tell() -> None:
-    """Same name and size before same name, before same size; other tenants tell nothing."""
+    """Same name and size, same name, same size, same tenant; other tenants tell nothing."""
     past = History()
     past.note(job("a", 1), 10.0)
     past.note(job("a", 2), 30.0)
@@ -27,16 +27,19 @@ def test_the_closest_jobs_tell() -> None:
     past.note(job("a", 4, "hub"), 999.0)
     asked = (job("a", 2), job("a", 8), job("c", 4), job(None, 4), job("c", 8))
     found = [past.estimate(one).work_s for one in asked]
-    assert found == [30.0, 20.0, 70.0, 70.0, DEFAULT_ESTIMATE_S]
+    assert found == [30.0, 20.0, 70.0, 70.0, pytest.approx(110.0 / 3)]
+    assert past.estimate(job("a", 1, "new")) == Estimate(DEFAULT_ESTIMATE_S, "default")
 
 
 def test_unnamed_jobs_are_not_one_job() -> None:
-    """Jobs without a name have their size and their kind of work in common, and no more."""
+    """Jobs without a name tell of others of their size and kind of work before the rest."""
     past = History()
-    past.note(job(None, 1), 10.0)
+    for size, work, length in ((1, "w", 10.0), (2, "w", 20.0), (1, "v", 30.0)):
+        past.note(job(None, size, work=work), length)
     assert past.estimate(job(None, 1)) == Estimate(10.0, "history")
-    assert past.estimate(job(None, 2)).basis == "default"
-    assert past.estimate(job(None, 1, work="other")).basis == "default"
+    assert past.estimate(job(None, 2)) == Estimate(20.0, "history")
+    assert past.estimate(job(None, 1, work="v")) == Estimate(30.0, "history")
+    assert past.estimate(job(None, 2, work="v")) == Estimate(20.0, "history")  # of all three
 
 
 def test_what_the_user_says_stands() -> None:
@@ -77,12 +80,12 @@ def test_the_latest_jobs_count() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit the group that has heard of no end for the longest time is forgotten."""
-    monkeypatch.setattr(history, "MOST_GROUPS", 3)
+    monkeypatch.setattr(history, "MOST_GROUPS", 4)  # three sizes and the tenant
     past = History()
     for size in (1, 2, 3, 1, 4):
         past.note(job(size=size), float(size))
-    known = [past.estimate(job(size=size)).basis for size in (1, 2, 3, 4)]
-    assert known == ["history", "default", "history", "history"]
+    known = [past.estimate(job(size=size)).work_s for size in (1, 2, 3, 4)]
+    assert known == [1.0, pytest.approx(11.0 / 5), 3.0, 4.0]  # of size 2: the tenant's mean
 
 
 @given(st.floats(0, 1e9), st.floats(0, 1e9))

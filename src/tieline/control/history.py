@@ -6,7 +6,8 @@ An estimate is found in this order, and says which step it took:
 2. history: ended jobs of the same tenant, name and gang size
 3. history: those of the same tenant and name
 4. history: those of the same tenant, workload and gang size
-5. `DEFAULT_ESTIMATE_S`
+5. history: those of the same tenant
+6. `DEFAULT_ESTIMATE_S`
 
 What history says is the mean run time of the group: of the first `LATEST` jobs a plain mean,
 after which each new one weighs 1 / `LATEST`. The mean and not the median, because serving the
@@ -54,11 +55,11 @@ class Likeness(NamedTuple):
     @property
     def groups(self) -> tuple[Hashable, ...]:
         """The groups that the job belongs to, the closest first."""
-        wide = ("size", self.tenant, self.workload, self.size)
+        wide = (("size", self.tenant, self.workload, self.size), ("tenant", self.tenant))
         if self.name is None:
-            return (wide,)
+            return wide
         close = ("name", self.tenant, self.name)
-        return ((*close, self.size), close, wide)
+        return ((*close, self.size), close, *wide)
 
 
 class _Group(NamedTuple):

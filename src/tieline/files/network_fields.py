@@ -67,7 +67,7 @@ class AcceleratorFields(Model):
     ] = Field(
         default={},
         description="progress relative to nvidia-h200-sxm (1), by workload class; 0 cannot run; "
-        "absent classes are worked out from the figures",
+        "absent classes are worked out from these and the figures",
     )
 
 

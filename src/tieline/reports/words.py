@@ -122,8 +122,8 @@ def estimates(conditions: Conditions) -> list[str]:
     lines = [said[conditions.estimates]]
     if conditions.some_silent:
         lines.append(
-            f"Of {conditions.missing:.3g} of the jobs, drawn at random, nothing is said: jobs that"
-            " ended before tell."
+            f"Of {100 * conditions.missing:.3g}% of the jobs, drawn at random, nothing is said:"
+            " jobs that ended before tell."
         )
     if conditions.error > 1:
         lines.append(

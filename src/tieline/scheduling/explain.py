@@ -49,8 +49,6 @@ class Explanation:
     never: bool
     """Whether no pool will ever run the job as it is."""
     sentence: str
-    hints: tuple[str, ...]
-    """Changes that would each open a pool that only one reason bars, one sentence each."""
 
 
 def explain(snapshot: Snapshot, policy: Policy, pools: Sequence[Pool], row: int) -> Explanation:
@@ -69,16 +67,14 @@ def explain(snapshot: Snapshot, policy: Policy, pools: Sequence[Pool], row: int)
         _answer(snapshot, policy, room, rivals, pool, p, row) for p, pool in enumerate(pools)
     )
     counts = Counter(reason for answer in answers for reason in answer.reasons)
-    home_only = policy.home_only
-    shut = [a for a in answers if a.never or (home_only and Reason.HOME in a.reasons)]
-    never = len(shut) == len(answers)
+    away = {Reason.HOME} if policy.home_only else set()
+    usable = [one for one in answers if not one.never and away.isdisjoint(one.reasons)]
     count = int(snapshot.kinds[snapshot.jobs[row]["kind"]]["count"])
     return Explanation(
         answers=answers,
         counts=dict(sorted(counts.items())),
-        never=never,
-        sentence=_sentence(answers, counts, never=never, count=count),
-        hints=tuple(_hints(answers)),
+        never=not usable,
+        sentence=_sentence(len(answers), usable, counts, count),
     )
 
 
@@ -117,32 +113,11 @@ def _not_now(s: Snapshot, policy: Policy, room: Room, k: int, p: int) -> Reason:
 
 
 def _sentence(
-    answers: Sequence[PoolAnswer], counts: Mapping[Reason, int], *, never: bool, count: int
+    pools: int, usable: Sequence[PoolAnswer], counts: Mapping[Reason, int], count: int
 ) -> str:
-    parts = [
-        f"{n} of {len(answers)} pools: {WORDS[reason]}" for reason, n in sorted(counts.items())
-    ]
-    if never:
-        return "No pool can ever run it as it is. " + "; ".join(parts) + "."
-    open_to_it = [answer for answer in answers if not answer.never]
-    free = max(answer.free for answer in open_to_it)
-    needs = (
-        f"It needs {count} accelerators together; the pools it may use have at most {free} free."
-    )
-    return f"It waits. {needs} " + "; ".join(parts) + "."
-
-
-def _hints(answers: Sequence[PoolAnswer]) -> list[str]:
-    changes = {
-        Reason.STACK: "built for its software stack as well",
-        Reason.MEMORY: "with less memory per accelerator",
-        Reason.GANG: "with a smaller gang",
-        Reason.RESIDENCY: "if it and its data were allowed in that region",
-        Reason.TRUST: "if the pool were trusted with its sensitivity",
-        Reason.QUOTA: "with a larger quota",
-    }
-    return [
-        f"it could run on {answer.pool} {changes[answer.reasons[0]]}"
-        for answer in answers
-        if len(answer.reasons) == 1 and answer.reasons[0] in changes
-    ]
+    parts = "; ".join(f"{n} of {pools} pools: {WORDS[one]}" for one, n in sorted(counts.items()))
+    if not usable:
+        return f"No pool can ever run it as it is. {parts}."
+    gang = "1 accelerator" if count == 1 else f"{count} accelerators together"
+    free = max(answer.free for answer in usable)
+    return f"It waits. It needs {gang}; the pools it may use have at most {free} free. {parts}."

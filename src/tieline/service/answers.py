@@ -1,6 +1,6 @@
 """From what the control plane tells to what goes over the wire."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -12,6 +12,7 @@ from tieline.model.accelerator import REFERENCE, Rate
 from tieline.model.reasons import WORDS
 from tieline.scheduling.explain import PoolAnswer
 from tieline.service import views
+from tieline.service.prospects import changes_of, forecast_of
 from tieline.wire import schemas
 
 _SECONDS_PER_HOUR: Final = 3600.0
@@ -58,8 +59,10 @@ def why(found: views.Why) -> schemas.Why:
         sentence=found.sentence,
         estimate=_estimate(found.estimate),
         never=told is not None and told.never,
-        pools=[_pool_reasons(one) for one in told.answers] if told else [],
-        hints=list(told.hints) if told else [],
+        pools=[_pool_reasons(one, found.names) for one in told.answers] if told else [],
+        forecast=None if found.outlook is None else forecast_of(found.outlook, found.pools),
+        changes=[] if found.outlook is None else changes_of(found.outlook, found.pools),
+        changes_untried=0 if found.outlook is None else found.outlook.remedies.untried,
     )
 
 
@@ -117,7 +120,8 @@ def _estimate(found: Estimate | None) -> schemas.Estimate | None:
     return schemas.Estimate(run_s=found.work_s, on=REFERENCE, basis=found.basis)
 
 
-def _pool_reasons(one: PoolAnswer) -> schemas.PoolReasons:
+def _pool_reasons(one: PoolAnswer, names: Sequence[str]) -> schemas.PoolReasons:
+    to_beat = one.contest.to_beat
     return schemas.PoolReasons(
         pool=one.pool,
         reasons=list(one.reasons),
@@ -127,6 +131,19 @@ def _pool_reasons(one: PoolAnswer) -> schemas.PoolReasons:
         largest=one.largest,
         price_per_h=one.price * _SECONDS_PER_HOUR,
         worth_per_h=one.worth * _SECONDS_PER_HOUR,
+        running=one.contest.running,
+        ahead=one.contest.ahead,
+        to_beat_per_h=None if to_beat is None else to_beat * _SECONDS_PER_HOUR,
+        rivals=[
+            schemas.Rival(
+                job=names[rival.row],
+                running=rival.running,
+                count=rival.count,
+                worth_per_h=rival.worth * _SECONDS_PER_HOUR,
+                ends_at=rival.ends_s if rival.running else None,
+            )
+            for rival in one.contest.top
+        ],
     )
 
 

@@ -11,6 +11,7 @@ from tieline.files.fit import Offer, name_faults
 from tieline.model.accelerator import Rate
 from tieline.model.errors import NotFoundError, TielineError
 from tieline.model.job import JobSpec
+from tieline.service.foresight import foresee
 from tieline.service.loop import Loop
 from tieline.service.views import Health, PoolView, Prices, Why, statement
 
@@ -18,8 +19,9 @@ from tieline.service.views import Health, PoolView, Prices, Why, statement
 class ControlPlane:
     """Takes requests, answers questions, and leaves the work to the loop.
 
-    Threads may share it. Every method is quick: none waits for the loop or, apart from `log`,
-    for a site. Any of them may raise `StoreUnavailable`: nothing was done, try again later.
+    Threads may share it. Every method is quick, `why` within two seconds: none waits for the
+    loop or, apart from `log`, for a site. Any of them may raise `StoreUnavailable`: nothing was
+    done, try again later.
     """
 
     def __init__(
@@ -183,11 +185,12 @@ class ControlPlane:
             No such job.
         """
         record = self._store.job(job_id)
-        explanation = self._loop.explain(job_id)
-        estimate = self._loop.estimate(job_id)
-        if explanation is not None and record.status is Status.QUEUED:
-            return Why(record, explanation.sentence, estimate, explanation)
-        return Why(record, self._loop.set_aside(job_id) or statement(record), estimate)
+        found = self._loop.scene(job_id)
+        if found is not None and record.status is Status.QUEUED:
+            scene, now = found
+            return foresee(record, scene, now, self._offer, self._store, self._loop.run_times)
+        sentence = self._loop.set_aside(job_id) or statement(record)
+        return Why(record, sentence, self._loop.estimate(job_id))
 
     def pools(self) -> list[PoolView]:
         """Give every pool as it is now, in the order of the network."""

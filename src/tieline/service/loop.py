@@ -30,9 +30,8 @@ from tieline.control.ports import Change, Clock, Engine, JobRecord, RunOrder, St
 from tieline.control.reconcile import missing, reconcile, resolve_lost, silent
 from tieline.files.fit import Offer
 from tieline.model.errors import OrderRefused
-from tieline.scheduling.explain import Explanation
 from tieline.scheduling.policy import Policy
-from tieline.service.roster import Cycle, Roster
+from tieline.service.roster import Cycle, Roster, Scene
 from tieline.service.run_times import RunTimes
 from tieline.service.sites import Patience, SiteLink
 from tieline.service.views import Health, PoolView, PriceReading, Prices
@@ -300,9 +299,15 @@ class Loop:
 
     # -------------------------------------------------------------- for other threads
 
-    def explain(self, job_id: str) -> Explanation | None:
-        """Give every pool's answer to a job that the scheduler lets wait; None for others."""
-        return self._roster.explain(job_id)
+    def scene(self, job_id: str) -> tuple[Scene, float] | None:
+        """Give what a waiting job competes with, and the time; None for one that does not wait."""
+        found = self._roster.scene(job_id)
+        return found and (found, max(self._clock.now(), self._ticked_at or 0.0))
+
+    @property
+    def run_times(self) -> RunTimes:
+        """What is known of run times now; replaced when the loop starts anew."""
+        return self._run_times
 
     def set_aside(self, job_id: str) -> str:
         """Give why the scheduler does not consider a job; empty when it does."""

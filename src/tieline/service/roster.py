@@ -6,7 +6,7 @@ cycle. The state is touched under one lock, so that other threads can look at it
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from tieline.files.fit import Offer, name_faults
 from tieline.model.errors import TielineError
 from tieline.model.job import JobKind
 from tieline.model.network import Pool
-from tieline.scheduling.explain import Explanation, explain
 from tieline.scheduling.policy import Decision, Policy
 from tieline.service.run_times import RunTimes
 from tieline.service.views import PoolView, PriceReading
@@ -30,6 +29,16 @@ Cycle = Callable[[State, Observations, float], tuple[Actions, State, Decision]]
 #: Rows of ended jobs are kept until there are so many, and so many times the open ones.
 _MANY_ROWS: Final = 100_000
 _SPARSE: Final = 4
+
+
+class Scene(NamedTuple):
+    """The state around one waiting job, to be looked at without the lock."""
+
+    state: State
+    """As `State.fork` gives it."""
+    row: int
+    names: tuple[str, ...]
+    """Job ids by row."""
 
 
 class Roster:
@@ -170,13 +179,15 @@ class Roster:
 
     # ------------------------------------------------------------- for other threads
 
-    def explain(self, job_id: str) -> Explanation | None:
-        """Give every pool's answer to a job that the scheduler lets wait; None for others."""
+    def scene(self, job_id: str) -> Scene | None:
+        """Give a copy of all a waiting job competes with; None for a job that does not wait."""
         with self._lock:
             row = self._row.get(job_id)
             if row is None or not self._state.snapshot.jobs[row]["waiting"]:
                 return None
-            return explain(self._state.snapshot, self._state.policy, self._pools, row)
+            state, rows = self._state.fork()
+        names = tuple(self._job_at.get(one, "?") for one in rows.tolist())
+        return Scene(state, int(np.searchsorted(rows, row)), names)
 
     def pool_views(self, complaints: Mapping[str, str]) -> list[PoolView]:
         """Give every pool as it is now; `complaints` says what is wrong with each site."""

@@ -14,6 +14,8 @@ from tieline.files.fit import Offer
 from tieline.model.accelerator import REFERENCE
 from tieline.model.job import JobSpec
 
+#: Ended jobs of which it is kept how far off their estimates were.
+_ENDED_KEPT: Final = 500
 #: Ended jobs that are read from the store at the start.
 _PAST: Final = 5_000
 _ENDED: Final = [status for status in Status if status.ended]
@@ -30,6 +32,9 @@ class RunTimes:
         self._history: Final = History()
         self._observed: Final = offer.observed
         self._observed.clear()
+        self.ended: tuple[tuple[float, float], ...] = ()
+        """Of the newest ended jobs the estimate, as it was at their ends [s at rate 1], and the
+        real run time over it."""
 
     @classmethod
     def of(cls, offer: Offer, store: Store) -> "RunTimes":
@@ -52,6 +57,9 @@ class RunTimes:
         spec = record.spec
         ran_s = max(0.0, record.ended_at - record.started_at)
         rate = self._rates.rate(spec.workload, model, spec.count).value
+        expected_s = self.estimate(spec).work_s
+        if expected_s > 0 and ran_s * rate > 0:
+            self.ended = (*self.ended, (expected_s, ran_s * rate / expected_s))[-_ENDED_KEPT:]
         self._history.note(_likeness(spec), ran_s * rate)
         if record.status is Status.SUCCEEDED and spec.name:
             self._observed.note(

@@ -6,8 +6,6 @@ time of day.
 """
 
 from dataclasses import dataclass, field
-from functools import cache
-from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -15,14 +13,11 @@ from numpy.typing import NDArray
 
 from tieline.control.state import State
 from tieline.model.units import format_duration
+from tieline.simulation.ratios import EXACT, Ratios, ratios_of, told_by
 from tieline.simulation.schedule import Schedule
 
 _Floats = NDArray[np.float64]
 
-#: Fewer ratios than this say little; then the assumed ones stand in.
-_LEAST_RATIOS: Final = 20
-#: Assumed without history: four in five run times within this factor of the estimate.
-_ASSUMED_FACTOR: Final = 2.0
 #: Submissions repeat by the day; so many days back they are drawn from.
 _DAY_S: Final = 86_400.0
 _DAYS: Final = 7
@@ -42,8 +37,10 @@ class Past:
     """Row of each job's kind in the state."""
     work: _Floats = field(default_factory=lambda: np.zeros(0))
     """Estimated run time at rate 1 [s]."""
-    ratios: _Floats = field(default_factory=lambda: np.zeros(0))
-    """Real over estimated run time of jobs that have ended, > 0, in any order."""
+    ended_work: _Floats = field(default_factory=lambda: np.zeros(0))
+    """Estimated run time of jobs that have ended, in any order [s at rate 1]."""
+    ended_ratio: _Floats = field(default_factory=lambda: np.zeros(0))
+    """Their real over their estimated run time, > 0."""
 
 
 def past_of_replay(state: State, schedule: Schedule, duration_s: _Floats, now: float) -> Past:
@@ -61,11 +58,15 @@ def past_of_replay(state: State, schedule: Schedule, duration_s: _Floats, now: f
     rows = np.flatnonzero(jobs["submitted"] <= now)
     rows = rows[may_run[jobs["kind"][rows]]]
     # What is known of a job that was stopped is what was left of it.
-    ended = (schedule.end_s[rows] <= now) & (schedule.stops[rows] == 0) & (jobs["work"][rows] > 0)
-    told = rows[ended]
-    ratios = duration_s[told] / jobs["work"][told]
+    work = jobs["work"][rows]
+    ended = (schedule.end_s[rows] <= now) & (schedule.stops[rows] == 0)
+    told = ended & (work > 0) & (duration_s[rows] > 0)
     return Past(
-        jobs["submitted"][rows], jobs["kind"][rows], jobs["work"][rows], ratios[ratios > 0]
+        submit_s=jobs["submitted"][rows],
+        kind=jobs["kind"][rows],
+        work=work,
+        ended_work=work[told],
+        ended_ratio=duration_s[rows][told] / work[told],
     )
 
 
@@ -94,7 +95,7 @@ def as_estimated(state: State, now: float) -> Future:
     A job that has outlasted its estimate goes on for as long as it has run.
     """
     none, right = np.zeros(0), np.ones(state.n_jobs)
-    end_s = _ends(state, now, np.ones(1), np.zeros(state.snapshot.n_running[0]))
+    end_s = _ends(state, now, EXACT, np.zeros(state.snapshot.n_running[0]))
     return Future(right, end_s, none, np.zeros(0, np.int32), none, none, np.inf)
 
 
@@ -112,72 +113,42 @@ def draw_futures(
 
     Notes
     -----
-    A job that waits is given the ratio of an ended job at random; one that runs, that of an
-    ended job which took at least as long by its ratio. One that has outlasted them all is taken
-    to go on for as long as it has run, times a ratio at random. Each coming day is one of the
+    A job that waits is given the ratio of an ended job at random, of those with like estimates;
+    one that runs, that of one which took at least as long by its ratio. One that has outlasted
+    them all is taken to go on for as long as it has run. Each coming day is one of the
     last seven at random, hour for hour; while there is less than a day of history, each coming
     stretch of that length is the one that was seen.
     """
-    ratios = np.sort(_ratios(past))
+    ratios = ratios_of(past.ended_work, past.ended_ratio)
     return [_draw(state, now, past, ratios, chance) for _ in range(n)]
 
 
 def grounds(past: Past, now: float) -> tuple[str, ...]:
     """Say what the futures are drawn from, one sentence each."""
-    if len(past.ratios) < _LEAST_RATIOS:
-        runs = (
-            f"Run times within a factor of {_ASSUMED_FACTOR:g} of their estimates in 8 of 10 "
-            f"cases (assumed: {len(past.ratios)} jobs have ended)."
-        )
-    else:
-        low, high = np.quantile(past.ratios, (0.1, 0.9))
-        runs = (
-            f"Run times {low:.3g} to {high:.3g} times their estimates in 8 of 10 cases, as seen "
-            f"on {len(past.ratios):,} jobs."
-        )
+    runs = told_by(past.ended_ratio)
     span, days = _blocks(past, now)
     if days == 0:
-        return runs, "No later submissions: there is less than an hour of history."
+        return runs, "No later submissions: those known reach back less than an hour."
     return runs, f"Later submissions as in the last {format_duration(span * days)}."
 
 
-def _ratios(past: Past) -> _Floats:
-    return past.ratios if len(past.ratios) >= _LEAST_RATIOS else _assumed()
-
-
-@cache
-def _assumed() -> _Floats:
-    """Give ratios spread evenly over the log-normal distribution that is assumed."""
-    normal = NormalDist()
-    sigma = np.log(_ASSUMED_FACTOR) / normal.inv_cdf(0.9)
-    return np.exp(sigma * np.array([normal.inv_cdf((i + 0.5) / 200) for i in range(200)]))
-
-
 def _draw(
-    state: State, now: float, past: Past, ratios: _Floats, chance: np.random.Generator
+    state: State, now: float, past: Past, ratios: Ratios, chance: np.random.Generator
 ) -> Future:
     source, shift, until_s = _submissions(past, now, chance)
     return Future(
-        ratio=chance.choice(ratios, state.n_jobs),
+        ratio=ratios.draw(state.snapshot.jobs["work"], chance),
         end_s=_ends(state, now, ratios, chance.random(state.snapshot.n_running[0])),
         submit_s=past.submit_s[source] + shift,
         kind=past.kind[source],
         work=past.work[source],
-        later_ratio=chance.choice(ratios, len(source)),
+        later_ratio=ratios.draw(past.work[source], chance),
         until_s=until_s,
     )
 
 
-def _ends(state: State, now: float, ratios: _Floats, chance: _Floats) -> _Floats:
-    """Give the end of each running job, given that it has not come yet [s]; axis R.
-
-    Parameters
-    ----------
-    ratios
-        Ascending.
-    chance
-        Axis R, in [0, 1).
-    """
+def _ends(state: State, now: float, ratios: Ratios, luck: _Floats) -> _Floats:
+    """Draw the end of each running job, given that it has not come yet [s]; axis R."""
     s = state.snapshot
     jobs = s.jobs[s.running[: s.n_running[0]]]
     rate = s.rate[jobs["kind"], s.pools["market"][jobs["pool"]]]
@@ -186,15 +157,10 @@ def _ends(state: State, now: float, ratios: _Floats, chance: _Floats) -> _Floats
     elapsed = np.zeros(len(jobs))
     with np.errstate(over="ignore"):  # hardly any work, by its estimate: it has outlasted it
         np.divide(worked, takes, out=elapsed, where=takes > 0)
-    # A hair lower, for a job that ends at this very moment by its estimate.
-    first = np.searchsorted(ratios, elapsed * (1.0 - 1e-9))
-    outlasts = first == len(ratios)
-    at = first + np.floor(chance * (len(ratios) - first)).astype(np.int64)
-    ratio = ratios[np.minimum(at, len(ratios) - 1)]
-    again = ratios[np.floor(chance * len(ratios)).astype(np.int64)]
+    ratio = ratios.draw_beyond(jobs["work"], elapsed, luck)
     # A ratio of 1 ends the job at its estimate, to the last bit.
     end_s = np.maximum(now, jobs["ends"] + (ratio - 1.0) * takes)
-    return np.where(outlasts, now + worked * again, end_s)
+    return np.where(np.isnan(ratio), now + worked, end_s)
 
 
 def _blocks(past: Past, now: float) -> tuple[float, int]:
