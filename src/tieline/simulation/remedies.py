@@ -315,7 +315,7 @@ def _on_terms(case: Case, words: str, network: Network, *, opens: bool = True) -
         moves_data = fork.moves_data
         terms = Terms(network, case.accelerators, fork.rates, s, moves_data=moves_data)
         before, tenant = s.stage[k].copy(), _tenant(network, case.kind.tenant)
-        row = terms.of(case.kind, tenant, fork.replicas, 0.0)
+        row = terms.of(case.kind, tenant, fork.replicas, case.now)
         s.rate[k], s.barred[k], s.stage[k], s.charge[k], s.pace[k] = row[:-1]
         s.absent[k] = row.absent
         return not opens or bool((s.stage[k] < before).any())
