@@ -78,6 +78,31 @@ def occupy(s: Snapshot, row: int, p: int, held: int) -> None:
 
 
 @compiled
+def let_go(s: Snapshot, held: Array) -> int:
+    """Count all that running jobs hold as free, for `take_hold`; give their number.
+
+    Parameters
+    ----------
+    held
+        Shape (accelerators, 3): written; row, pool and first block of each.
+    """
+    n = s.n_running[0]
+    for i in range(n):
+        row = s.running[n - 1 - i]
+        held[i, 0], held[i, 1] = row, s.jobs[row].pool
+        held[i, 2] = vacate(s, row)
+    return n
+
+
+@compiled
+def take_hold(s: Snapshot, held: Array, n: int) -> None:
+    """Undo `let_go`."""
+    for i in range(n):
+        row, p, block = held[n - 1 - i]
+        occupy(s, row, p, block)
+
+
+@compiled
 def restore(s: Snapshot, row: int, p: int, began: float, seats: Array) -> None:
     """Let the job hold accelerators of a pool that it took before this state began.
 

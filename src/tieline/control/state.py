@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tieline.control.holding import restore
 from tieline.control.layout import empty_snapshot
 from tieline.control.preemption import LOOSE
+from tieline.control.replicas import Replicas
 from tieline.control.terms import Row, Terms
 from tieline.control.waiting import lay_queue
 from tieline.model.accelerator import Accelerator
@@ -44,6 +45,8 @@ class State:
         policy: Policy,
         accelerators: Mapping[str, Accelerator],
         rates: RateBook,
+        *,
+        moves_data: bool = False,
     ) -> None:
         """Start empty: every accelerator free, no job known.
 
@@ -53,6 +56,9 @@ class State:
             By id; every pool's model must be among them.
         rates
             Speeds; `JOB.work` is stated in seconds at this book's rate 1.
+        moves_data
+            Whether somebody carries out `Actions.moves`, so that data is in place when a job
+            starts. Otherwise jobs fetch their data themselves and hold accelerators meanwhile.
         """
         self.network = network
         self.policy = policy
@@ -71,7 +77,13 @@ class State:
         self.may_grow = False
         """Whether any kind of job that is known has several sizes."""
         self.models, self.snapshot = empty_snapshot(network)
-        self._terms = Terms(network, accelerators, rates, self.snapshot)
+        self._terms = Terms(network, accelerators, rates, self.snapshot, moves_data=moves_data)
+        self.moves_data = moves_data
+        self.replicas = Replicas(network)
+        self.data_kinds: dict[int, NDArray[np.int64]] = {}
+        """Datasets of each kind that has data that is moved ahead; derived kinds not included."""
+        self.bound: dict[int, int] = {}
+        """Region of each waiting job whose data is on its way there for it."""
 
     @property
     def by_work(self) -> bool:
@@ -213,7 +225,7 @@ class State:
         if self.may_stop:
             self.warm(rows)
 
-    def bars(self) -> NDArray[np.uint16]:
+    def bars(self) -> NDArray[np.uint32]:
         """Give the reasons that keep each kind off each pool for good, axes K, P.
 
         Bits of `Reason`; `HOME` is among them only under policies that keep tenants at home.
@@ -238,6 +250,37 @@ class State:
         waiting = np.flatnonzero(s.jobs["waiting"])
         queue = lay_queue(s.jobs, s.kinds, waiting, by_work=self.by_work)
         self.snapshot = s._replace(queue=queue)
+
+    def renew(self, cold: int, now: float) -> None:
+        """Bring the times of a kind with data, and of those derived from it, up to date."""
+        s = self.snapshot
+        open_to_it, absent = s.barred[cold] == 0, s.absent[cold]
+        for row in self._sizes(cold):
+            stage, charge, absent = self._terms.data(self.kinds[row], self.replicas, now)
+            s.stage[row] = np.where(open_to_it, stage, inf)
+            s.charge[row] = np.where(open_to_it, charge, inf)
+        stopped = self._sizes(int(s.kinds[cold]["stopped"]))
+        for row in stopped:
+            self._time_stopped(row)
+        s.absent[self.family(cold)] = absent
+        for kind in {*self._sizes(cold), *stopped}:
+            for market in np.flatnonzero(s.warm[kind] >= 0).tolist():
+                self._time_warm(int(s.warm[kind, market]), market)
+
+    def family(self, cold: int) -> list[int]:
+        """Give the kind and all derived from it: its sizes, of stopped and of running jobs."""
+        s = self.snapshot
+        kinds = [*self._sizes(cold), *self._sizes(int(s.kinds[cold]["stopped"]))]
+        warm = s.warm[kinds]
+        return kinds + list(warm[warm >= 0].tolist())
+
+    def _sizes(self, row: int) -> list[int]:
+        """Give the row and those of the larger sizes; nothing for a row below 0."""
+        rows = []
+        while row >= 0:
+            rows.append(row)
+            row = int(self.snapshot.kinds[row]["larger"])
+        return rows
 
     def fork(self) -> tuple["State", NDArray[np.int64]]:
         """Give a state of its own with the open jobs alone, and the row of each in this one.
@@ -264,6 +307,9 @@ class State:
             elif isinstance(value, Plan):  # scratch
                 setattr(fork, name, new_plan(self.network.capacity))
         fork.loose = np.empty_like(self.loose)
+        fork.replicas = self.replicas.copy()
+        place = {int(row): i for i, row in enumerate(rows)}
+        fork.bound = {place[row]: to for row, to in self.bound.items() if row in place}
         return fork, rows
 
     def _append_kind(self, kind: JobKind) -> int:
@@ -276,7 +322,7 @@ class State:
         tenant_row = self._tenant(kind.tenant)
         tenant = self._tenants[kind.tenant]
         sizes = [replace(kind, count=n, least=0, most=0) for n in kind.sizes]
-        terms = [self._terms.of(one, tenant) for one in sizes]
+        terms = [self._terms.of(one, tenant, self.replicas, 0.0) for one in sizes]
         rows = [
             self._append_size(one, row_terms.faster((one.count / kind.count) ** kind.scaling))
             for one, row_terms in zip(sizes, terms, strict=True)
@@ -299,7 +345,10 @@ class State:
         s = self.snapshot
         record = s.kinds[row]
         record["count"], record["weight"] = kind.count, 2.0**kind.priority
-        s.rate[row], s.barred[row], s.stage[row], s.charge[row], s.pace[row] = terms
+        s.rate[row], s.barred[row], s.stage[row], s.charge[row], s.pace[row] = terms[:-1]
+        s.absent[row] = terms.absent
+        if kind.datasets and self.moves_data:
+            self.data_kinds[row] = self.replicas.rows(kind.datasets)
         record["restart"], record["checkpoint"] = kind.restart_s, kind.checkpoint_s
         record["cold"], record["stopped"], s.warm[row] = row, -1, -1
         record["accounted"] = self.policy.accounts
@@ -317,24 +366,33 @@ class State:
     def _append_stopped(self, cold: list[int]) -> None:
         """Add the kinds for jobs of these sizes that were stopped: they start later everywhere."""
         rows = [self._append_like(row) for row in cold]
-        s = self.snapshot
-        for time in (s.stage, s.charge):
-            time[rows] += s.kinds["restart"][rows][:, None]
-        s.kinds["stopped"][[*cold, *rows]] = rows[0]
+        self.snapshot.kinds["stopped"][[*cold, *rows]] = rows[0]
+        for row in rows:
+            self._time_stopped(row)
         self._chain(rows)
         self.may_stop = self.policy.preempts
 
+    def _time_stopped(self, row: int) -> None:
+        """Write the times of a kind of stopped jobs, given those of the cold one."""
+        s = self.snapshot
+        cold, restart = s.kinds[row]["cold"], s.kinds[row]["restart"]
+        s.stage[row], s.charge[row] = s.stage[cold] + restart, s.charge[cold] + restart
+
     def _append_warm(self, kind: int, market: int) -> None:
         row = self._append_like(kind)
+        self.snapshot.kinds[row]["larger"] = -1
+        self.snapshot.warm[kind, market] = row
+        self._time_warm(row, market)
+
+    def _time_warm(self, row: int, market: int) -> None:
+        """Write the times of a kind that runs there, given those of the cold and stopped ones."""
         s = self.snapshot
-        cold, stopped = s.kinds[kind]["cold"], s.kinds[kind]["stopped"]
-        s.kinds[row]["larger"] = -1
+        cold, stopped = s.kinds[row]["cold"], s.kinds[row]["stopped"]
         # Half of what lies between two checkpoints is lost on average.
-        loss = s.kinds[kind]["restart"] + s.kinds[kind]["checkpoint"] / 2
+        loss = s.kinds[row]["restart"] + s.kinds[row]["checkpoint"] / 2
         s.stage[row] = s.stage[stopped]
         s.charge[row] = s.charge[cold] + loss
         s.stage[row, market], s.charge[row, market] = 0.0, -loss
-        s.warm[kind, market] = row
 
     def _append_like(self, kind: int) -> int:
         """Add a copy of the kind, without jobs; give its row."""
@@ -344,7 +402,7 @@ class State:
         s = self.snapshot
         s.kinds[row] = s.kinds[kind]
         s.kinds[row]["active"] = s.kinds[row]["level"] = 0
-        for table in (s.rate, s.barred, s.stage, s.charge, s.pace):
+        for table in (s.rate, s.barred, s.stage, s.charge, s.pace, s.absent):
             table[row] = table[kind]
         s.warm[row] = -1
         self._without_slack(row)
@@ -365,7 +423,7 @@ class State:
             kinds=np.concatenate([s.kinds, np.zeros(more, KIND)]),
             **{
                 name: np.pad(getattr(s, name), ((0, more), (0, 0)))
-                for name in ("rate", "barred", "stage", "charge", "pace", "warm")
+                for name in ("rate", "barred", "stage", "charge", "pace", "absent", "warm")
             },
         )
 

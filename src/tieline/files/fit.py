@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from tieline.control.layout import empty_snapshot
+from tieline.control.replicas import Replicas
 from tieline.control.terms import Terms
 from tieline.files.problems import Fault, Loc, listed, unknown_name
 from tieline.model.accelerator import Accelerator
@@ -38,6 +39,7 @@ class Offer:
             accelerators, throughputs=network.throughputs, history=self.observed
         )
         self.terms: Final = Terms(network, accelerators, self.rates, empty)
+        self.replicas: Final = Replicas(network)
         self.markets: Final = empty.pools["market"].tolist()
         self.tenants: Final[Mapping[str, Tenant]] = {one.id: one for one in network.tenants}
         self.datasets: Final[Mapping[str, Dataset]] = {one.id: one for one in network.datasets}
@@ -107,7 +109,8 @@ def nowhere(spec: JobSpec, offer: Offer) -> Fault:
 def _bars(spec: JobSpec, offer: Offer) -> Iterator[tuple[Pool, Reason]]:
     """Give each pool with all that keeps a job off it for good."""
     tenant = offer.tenants.get(spec.tenant, Tenant(spec.tenant))
-    bars = offer.terms.of(replace(JobKind.of(spec), count=_least(spec)), tenant).bars
+    kind = replace(JobKind.of(spec), count=_least(spec))
+    bars = offer.terms.of(kind, tenant, offer.replicas, 0.0).bars
     for pool, market in zip(offer.network.pools, offer.markets, strict=True):
         gang = Reason.GANG if _least(spec) > pool.capacity else Reason(0)
         yield pool, (Reason(int(bars[market])) | gang) & NEVER

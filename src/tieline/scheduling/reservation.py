@@ -19,6 +19,7 @@ from tieline.scheduling.room import (
     Plan,
     Room,
     eligible,
+    ends_in,
     keep_quota,
     open_room,
     run_time,
@@ -193,11 +194,6 @@ def shut_too_late(s: Snapshot, held: Reservations, row: int, now: float) -> None
 
 
 @compiled
-def _rate(s: Snapshot, k: int, p: int) -> float:
-    return s.rate[k, s.pools[p].market]
-
-
-@compiled
 def place(s: Snapshot, held: Reservations, plan: Plan, row: int, p: int, outlasts: bool) -> None:
     """Seat the job in the room its end allows, and keep both rooms in step."""
     room, late = held.room, held.late
@@ -223,7 +219,7 @@ def place(s: Snapshot, held: Reservations, plan: Plan, row: int, p: int, outlast
 
 @compiled
 def serve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> bool:
-    """Start the job where it runs fastest, or reserve for it; tell if its kind may go on.
+    """Start the job where it ends first, or reserve for it; tell if its kind may go on.
 
     Parameters
     ----------
@@ -241,13 +237,13 @@ def serve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> 
     O(P), and O(P x running jobs) for a reservation.
     """
     k = s.jobs[row].kind
-    p = fastest_pool(s, held.late, k, False, held.nowhere)
+    p = fastest_pool(s, held.late, row, False, held.nowhere)
     shut_too_late(s, held, row, now)
-    early = fastest_pool(s, held.room, k, False, held.shut)
-    outlasts = p >= 0 and (early < 0 or _rate(s, k, p) >= _rate(s, k, early))
+    early = fastest_pool(s, held.room, row, False, held.shut)
+    outlasts = p >= 0 and (early < 0 or ends_in(s, row, p) <= ends_in(s, row, early))
     if outlasts or early >= 0:
         place(s, held, plan, row, p if outlasts else early, outlasts)
         return True
     if may_reserve(s, held, k):
         reserve(s, held, plan, row, now)
-    return fastest_pool(s, held.room, k, False, held.nowhere) >= 0
+    return fastest_pool(s, held.room, row, False, held.nowhere) >= 0

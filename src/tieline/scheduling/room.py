@@ -9,6 +9,9 @@ from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.seats import largest_free, seat
 
+#: Least work that is told apart [s].
+_LEAST_WORK_S: Final = 1e-9
+
 
 class Room(NamedTuple):
     """Free accelerators, reduced as placements are planned."""
@@ -88,6 +91,16 @@ def run_time(s: Snapshot, row: int, p: int) -> float:
     """Give the estimated time from the start of the job on the pool to its end [s]."""
     k, m = s.jobs[row].kind, s.pools[p].market
     return s.stage[k, m] + s.jobs[row].work / s.rate[k, m]
+
+
+@compiled
+def ends_in(s: Snapshot, row: int, p: int) -> float:
+    """Give the time to the end of the job on the pool, costs counted as time [s].
+
+    Jobs without work are told apart by rate as well.
+    """
+    k, m = s.jobs[row].kind, s.pools[p].market
+    return s.charge[k, m] + max(_LEAST_WORK_S, s.jobs[row].work) / s.rate[k, m]
 
 
 @compiled

@@ -273,10 +273,10 @@ def take_turns(
     reserved = 0
     for q in urgent:
         row = s.queue[q]
-        if not _start(s, held, plan, row, now) and reserved < _MOST_RESERVED:
-            if may_reserve(s, held, s.jobs[row].kind):
-                reserve(s, held, plan, row, now)
-                reserved += 1
+        started = _start(s, held, plan, row, now)
+        if not started and reserved < _MOST_RESERVED and may_reserve(s, held, s.jobs[row].kind):
+            reserve(s, held, plan, row, now)
+            reserved += 1
         planned[q] = True
     _keep_the_best(s, held, plan, best, prices, planned)
     return _take_the_rest(s, held, plan, planned, now, reserved)

@@ -13,7 +13,7 @@ from tieline.control.state import State
 from tieline.model.accelerator import REFERENCE
 from tieline.model.catalogue import catalogue
 from tieline.model.job import JobKind
-from tieline.model.network import Network, Pool, Region, Site, Tenant
+from tieline.model.network import Dataset, Link, Network, Pool, Region, Site, Tenant
 from tieline.model.rates import RateBook
 from tieline.model.trace import Trace
 from tieline.model.workload import Workload
@@ -39,16 +39,24 @@ def _network() -> Network:
     sites = [
         Site(
             name,
-            "here",
+            f"at-{name}",
             (Pool(f"{name}/pool", name, REFERENCE, nodes=2, accelerators_per_node=2),),
         )
         for name in ("one", "two")
     ]
-    return Network("warm", (Region("here"),), tuple(sites), tenants=(Tenant("t", home="one"),))
+    regions = tuple(Region(site.region) for site in sites)
+    return Network(
+        "warm",
+        regions,
+        tuple(sites),
+        links=(Link((regions[0].id, regions[1].id), 1.0),),
+        tenants=(Tenant("t", home="one"),),
+        datasets=(Dataset("d", 1.0, frozenset({"one"})),),
+    )
 
 
 def _trace() -> Trace:
-    """Give two jobs, of which one has to wait."""
+    """Give two jobs, of which one has to wait, with data at one site."""
     return Trace(
         name="warm",
         submit_s=np.array([0.0, 1.0]),
@@ -58,6 +66,8 @@ def _trace() -> Trace:
         workload=np.zeros(2, np.int32),
         tenants=("t",),
         workloads=(_WORK,),
+        datasets=("d",),
+        dataset=np.zeros(2, np.int32),
     )
 
 

@@ -4,7 +4,7 @@ A reader takes a table, counts what it leaves out, turns text into numbers, give
 their Tieline names and calls `finish`. Everything works on whole columns.
 
     job_id  submit_s  duration_s  count  tenant  class  model  estimate_s  accelerator  type
-    label
+    label  dataset
 
 Only `submit_s`, `duration_s` and `count` are needed.
 """
@@ -199,6 +199,7 @@ class Rows:
         workloads, workload = _workloads(frame["class"], _names(frame, "model"))
         accelerator = self._accelerator()
         types, job_type = _codes(_names(frame, "type"))
+        datasets, dataset = _codes(_names(frame, "dataset"))
         if types and accelerator is None:
             shown = ", ".join(types[:_MOST_TYPES]) + (", ..." if len(types) > _MOST_TYPES else "")
             self.notes.append(
@@ -225,6 +226,8 @@ class Rows:
             job_type=job_type if types else None,
             estimate_s=estimates,
             label=_labels(_names(frame, "label")),
+            datasets=datasets,
+            dataset=dataset if datasets else None,
             throughputs=throughputs,
             skipped=dict(self.skipped),
             notes=tuple(self.notes),
