@@ -1,11 +1,13 @@
 """Gavel's own cases under Gavel's own rounds: our policies beside the results of its simulator.
 
-    python benchmarks/gavel.py [--json] [--errors] [--policy P ...]
+    python benchmarks/gavel.py [--json] [--errors] [--events] [--restart S ...] [--policy P ...]
 
 Rounds of 360 s in lock step, the table of measured speeds, no cost of a restart, remaining work
 known exactly. `price`, `shortest` and `finish-time` use that knowledge; Gavel's max-min
-fairness does not, so `--errors` gives the figures with estimates that are 3 and 10 times too
-long or too short, each job's at even odds, mean over five draws.
+fairness does not. So `--errors` gives the figures with every estimate off by a factor drawn
+log-uniformly from [1/3, 3] and [1/10, 10], mean over five draws. `--events` has exact events
+instead of rounds: jobs are decided anew whenever one comes or ends. `--restart 30 120` lets a
+stop and a new start cost that much [s]; each is shown over the same policy's figure without.
 
 rho is the completion time over that under Gavel's policy `isolated`, in which every job has an
 equal split of each accelerator model: finish-time fairness as Mahajan et al. (NSDI '20) and
@@ -19,22 +21,21 @@ is a tenant of its own. The traces have one site, on which `isolated` is `fifo`:
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from _inputs import GAVEL, GavelCase, gavel_case, state_of, tenant_per_job
+from _inputs import GAVEL, GavelCase, gavel_case, tenant_per_job
 from numpy.typing import NDArray
 
-from tieline.control.state import State
+from tieline.model.catalogue import catalogue
 from tieline.scheduling.registry import POLICIES, policy_named
-from tieline.simulation.driver import World, drive
-from tieline.simulation.rounds import Rounds, round_world
-from tieline.simulation.schedule import Schedule
+from tieline.simulation.conditions import Conditions
+from tieline.simulation.replay import replay
 
 CASES = ("las96", "mm100")
 ROUND_S = 360.0
+IN_ROUNDS = Conditions(round_s=ROUND_S)
 ERRORS = (3.0, 10.0)
 DRAWS = 5
 #: A greedy fill by remaining accelerator-time, run in Gavel's simulator; not one of its own.
@@ -61,29 +62,22 @@ class Outcome(NamedTuple):
     max_rho: float
 
 
-def misjudged(world: World, state: State, factor: Times) -> World:
-    """Give the same world, in which the scheduler takes work for `factor` times what it is."""
-    happens = next(world, None)
-    while happens is not None:
-        _, seen = happens
-        state.snapshot.jobs["work"][seen.submitted] *= factor[seen.submitted]
-        actions = yield happens
-        try:
-            happens = world.send(actions)
-        except StopIteration:
-            return
-
-
-def completion(case: GavelCase, policy: str, factor: Times | None = None) -> Times:
-    """Give the completion time of each job [s]; `factor` is estimate over truth, axis J."""
+def completion(case: GavelCase, policy: str, conditions: Conditions = IN_ROUNDS) -> Times:
+    """Give the completion time of each job [s]."""
     trace = tenant_per_job(case.trace) if policy in SHARING else case.trace
-    state = state_of(case.network, trace, policy_named(policy))
-    n = len(trace)
-    schedule = Schedule.empty(n, len(state.network.pools))
-    rounds = Rounds(ROUND_S, case.step_s)
-    world = round_world(state, trace.submit_s, trace.duration_s, np.arange(n), rounds, schedule)
-    drive(state, world if factor is None else misjudged(world, state, factor))
-    return schedule.end_s - trace.submit_s
+    accelerators = {**catalogue(), **{chip.id: chip for chip in case.network.accelerators}}
+    rule = policy_named(policy)
+    return replay(case.network, trace, rule, accelerators, conditions=conditions).jct_s
+
+
+#: Outcomes by option and label, such as `errors` and `3`.
+Extra = dict[str, dict[str, Outcome]]
+#: What a label means, by option.
+MEANINGS = {
+    "errors": "estimates up to {} x off",
+    "events": "exact events, restart {} s",
+    "restart": "rounds, restart {} s",
+}
 
 
 def outcome(jct_s: Times, isolated_s: Times) -> Outcome:
@@ -92,13 +86,44 @@ def outcome(jct_s: Times, isolated_s: Times) -> Outcome:
 
 
 def with_errors(case: GavelCase, policy: str, isolated_s: Times, error: float) -> Outcome:
-    """Give the mean over the draws, each job's estimate too long or too short by `error`."""
-    draws = []
-    for seed in range(DRAWS):
-        ups = np.random.default_rng(seed).integers(0, 2, len(case.trace)) == 1
-        factor = np.where(ups, error, 1.0 / error)
-        draws.append(outcome(completion(case, policy, factor), isolated_s))
-    return Outcome(*np.mean(draws, axis=0).tolist())
+    """Give the mean over the draws, estimates off by up to `error` either way."""
+    draws = [
+        completion(case, policy, Conditions(round_s=ROUND_S, error=error, seed=seed))
+        for seed in range(DRAWS)
+    ]
+    return Outcome(*np.mean([outcome(jct_s, isolated_s) for jct_s in draws], axis=0).tolist())
+
+
+def variants(options: argparse.Namespace) -> dict[str, dict[str, Conditions]]:
+    """Give the conditions that were asked for besides Gavel's own, by option and label."""
+    found: dict[str, dict[str, Conditions]] = {}
+    if options.events:
+        found["events"] = {
+            f"{restart_s:g}": Conditions(restart_s=restart_s)
+            for restart_s in (0.0, *options.restart)
+        }
+    if options.restart:
+        found["restart"] = {
+            f"{restart_s:g}": Conditions(round_s=ROUND_S, restart_s=restart_s)
+            for restart_s in options.restart
+        }
+    return found
+
+
+def extras(case: GavelCase, policy: str, isolated_s: Times, options: argparse.Namespace) -> Extra:
+    """Run what was asked for besides; give outcomes by option and label."""
+    found = {
+        option: {
+            label: outcome(completion(case, policy, conditions), isolated_s)
+            for label, conditions in labelled.items()
+        }
+        for option, labelled in variants(options).items()
+    }
+    if options.errors:
+        found["errors"] = {
+            f"{error:g}": with_errors(case, policy, isolated_s, error) for error in ERRORS
+        }
+    return found
 
 
 def gavels(name: str) -> dict[str, Times]:
@@ -108,7 +133,7 @@ def gavels(name: str) -> dict[str, Times]:
     return {policy: np.array(times) for policy, times in read.items() if policy not in BROKEN}
 
 
-def print_case(name: str, case: GavelCase, ours: dict[str, Outcome], cpu_s: float) -> None:
+def print_case(name: str, case: GavelCase, ours: dict[str, Outcome]) -> None:
     """Print our policies and Gavel's, best first, each against the best, greedy and floor."""
     theirs = gavels(name)
     peers = {policy: outcome(times, theirs["isolated"]) for policy, times in theirs.items()}
@@ -116,7 +141,7 @@ def print_case(name: str, case: GavelCase, ours: dict[str, Outcome], cpu_s: floa
     greedy = peers[GREEDY].mean_jct_s
     print(
         f"\n{name}: {len(case.trace)} jobs; floor {case.floor_s:,.0f} s; best of Gavel's"
-        f" {best:,.0f} s; greedy {greedy:,.0f} s; our {len(ours)} runs {cpu_s:.1f} CPU s"
+        f" {best:,.0f} s; greedy {greedy:,.0f} s"
     )
     columns = ("mean s", "/best", "/greedy", "/floor", "max rho", " target")
     print(f"{'policy':42s} {{:>8}} {{:>6}} {{:>8}} {{:>7}} {{:>8}} {{}}".format(*columns))
@@ -133,41 +158,62 @@ def print_case(name: str, case: GavelCase, ours: dict[str, Outcome], cpu_s: floa
         )
 
 
+def print_extras(ours: dict[str, Outcome], more: dict[str, Extra]) -> None:
+    """Print what was asked for besides; restarts over the same without cost."""
+    for policy, extra in more.items():
+        for option, labelled in extra.items():
+            free = labelled["0"] if "0" in labelled else ours[policy]
+            for label, one in labelled.items():
+                print(
+                    f"  {policy:12s} {MEANINGS[option].format(label):28s}"
+                    f" {one.mean_jct_s:8,.0f} s  {one.mean_jct_s / free.mean_jct_s:6.3f} of"
+                    f" {free.mean_jct_s:,.0f} s, rho {one.max_rho:.3f}"
+                )
+
+
+def document(
+    results: dict[str, dict[str, Outcome]], more: dict[str, dict[str, Extra]]
+) -> dict[str, object]:
+    """Give the results as JSON has them: by case and policy, then what was asked for besides."""
+    found: dict[str, object] = {
+        case: {policy: one._asdict() for policy, one in ours.items()}
+        for case, ours in results.items()
+    }
+    for option in MEANINGS:
+        of_option = {
+            case: {
+                policy: {label: one._asdict() for label, one in extra[option].items()}
+                for policy, extra in by_policy.items()
+                if option in extra
+            }
+            for case, by_policy in more.items()
+        }
+        if any(of_option.values()):
+            found[option] = of_option
+    return found
+
+
 def main() -> None:
     """Run the cases and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--errors", action="store_true")
+    parser.add_argument("--events", action="store_true")
+    parser.add_argument("--restart", type=float, nargs="+", default=[], metavar="S")
     parser.add_argument("--policy", action="append", choices=list(POLICIES))
     options = parser.parse_args()
     policies: Sequence[str] = options.policy or list(POLICIES)
-    results: dict[str, dict[str, dict[str, float]]] = {}
-    errors: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    results: dict[str, dict[str, Outcome]] = {}
+    more: dict[str, dict[str, Extra]] = {}
     for name in CASES:
         case, isolated_s = gavel_case(name), gavels(name)["isolated"]
-        began = time.process_time()
-        ours = {policy: outcome(completion(case, policy), isolated_s) for policy in policies}
-        cpu_s = time.process_time() - began
-        results[name] = {policy: one._asdict() for policy, one in ours.items()}
-        if options.errors:
-            errors[name] = {
-                policy: {
-                    f"{error:g}": with_errors(case, policy, isolated_s, error)._asdict()
-                    for error in ERRORS
-                }
-                for policy in policies
-            }
+        results[name] = {one: outcome(completion(case, one), isolated_s) for one in policies}
+        more[name] = {one: extras(case, one, isolated_s, options) for one in policies}
         if not options.json:
-            print_case(name, case, ours, cpu_s)
-            for policy, by_error in errors.get(name, {}).items():
-                told = ", ".join(
-                    f"{error} x off: {one['mean_jct_s']:,.0f} s, rho {one['max_rho']:.3f}"
-                    for error, one in by_error.items()
-                )
-                print(f"  {policy:12s} {told}")
+            print_case(name, case, results[name])
+            print_extras(results[name], more[name])
     if options.json:
-        more = {"errors": errors} if options.errors else {}
-        print(json.dumps({**results, **more}, indent=2))
+        print(json.dumps(document(results, more), indent=2))
 
 
 if __name__ == "__main__":

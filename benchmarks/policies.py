@@ -13,17 +13,15 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from _inputs import NETWORKS, TRACES
-from numpy.typing import NDArray
+from _inputs import NETWORKS, TRACES, first
 
 from tieline.files.network import read_network
 from tieline.model.catalogue import catalogue
-from tieline.model.trace import Trace
 from tieline.scheduling.registry import POLICIES, policy_named
 from tieline.simulation.bound import bound_of
 from tieline.simulation.replay import Replay, replay
@@ -62,18 +60,6 @@ class Row(NamedTuple):
     bound_s: float
     over_bound: float
     cpu_s: float
-
-
-def first(trace: Trace, jobs: int | None) -> Trace:
-    """Give the trace cut after its first jobs."""
-    if jobs is None or jobs >= len(trace):
-        return trace
-    cut: dict[str, NDArray[np.generic] | tuple[str, ...]] = {}
-    for field in fields(trace):
-        column = getattr(trace, field.name)
-        if isinstance(column, np.ndarray) or (field.name == "job_ids" and column):
-            cut[field.name] = column[:jobs]
-    return replace(trace, **cut)  # type: ignore[arg-type]  # columns keep their types
 
 
 def run(case: Case, policies: Sequence[str], jobs: int | None) -> list[Row]:

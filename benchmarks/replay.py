@@ -9,13 +9,12 @@ the most a simulator in this language can do, and the measure of what the cycle 
 import argparse
 import heapq
 import json
-import os
 import resource
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
+from _inputs import NETWORKS, TRACES, first
 
 from tieline.control.state import State
 from tieline.files.network import read_network
@@ -28,8 +27,6 @@ from tieline.simulation.driver import simulate
 from tieline.simulation.workload import add_trace, recorded_on
 from tieline.traces.registry import read_trace
 
-ROOT = Path(__file__).resolve().parents[1]
-TRACES = Path(os.environ.get("TIELINE_TRACES", ROOT.parent / "shared" / "traces"))
 VENUS = TRACES / "helios_venus_jobs" / "helios_trace.csv.zst"
 
 #: (network, policy, jobs per CPU second it must reach).
@@ -90,8 +87,8 @@ def main() -> None:
     trace = read_trace(VENUS)
     rows = []
     for name, policy, target in CASES:
-        network = read_network(ROOT / "examples" / "networks" / f"{name}.yaml")
-        replayed(trace, network, policy)  # compiles what is not compiled yet
+        network = read_network(NETWORKS / f"{name}.yaml")
+        replayed(first(trace, 100), network, policy)  # compiles what is not compiled yet
         plain_s, plain_jct = cpu_seconds(options.repeats, plain_heap, trace, network.capacity)
         cpu_s, jct = cpu_seconds(options.repeats, replayed, trace, network, policy)
         rows.append(
@@ -115,9 +112,9 @@ def main() -> None:
     print(f"Venus, {len(trace):,} jobs; medians of {options.repeats}")
     print("network    policy  jobs/CPU s   target   plain heap   cost ratio   peak MiB")
     for row in rows:
-        target = f"{row['target_jobs_per_cpu_s'] or '-':>6}"
+        goal = row["target_jobs_per_cpu_s"] or "-"
         print(
-            f"{row['network']:10s} {row['policy']:6s} {row['jobs_per_cpu_s']:11,.0f} {target:>8}"
+            f"{row['network']:10s} {row['policy']:6s} {row['jobs_per_cpu_s']:11,.0f} {goal:>8}"
             f" {row['plain_heap_jobs_per_cpu_s']:12,.0f} {row['cost_over_plain_heap']:12.1f}"
             f" {row['peak_rss_mib']:10.0f}"
         )

@@ -139,8 +139,9 @@ class Bench:
 
     def restart(self, network: Network) -> None:
         """Go on with a new loop, as after a crash; the sites stay as they are."""
+        offer = Offer(network)
         self.loop = Loop(
-            offer=Offer(network),
+            offer=offer,
             policy=policy_named("price"),
             store=self.store,
             engines=self.sites,
@@ -148,7 +149,7 @@ class Bench:
             settings=SETTINGS,
         )
         self.plane = ControlPlane(
-            offer=Offer(network),
+            offer=offer,
             store=self.store,
             engines=self.sites,
             loop=self.loop,

@@ -244,6 +244,31 @@ def test_pools_and_prices(tieline: Terminal, job_file: JobFile, eventually: Even
     said = tieline.good("why", jobs[1]).out
     assert "It waits." in said
     assert "too few accelerators are free" in said
+    assert re.search(r"It starts in about \S+ at one/nvidia-h200-sxm; between ", said)
+    assert f"{jobs[0]} (900, x4) runs" in said
+
+
+def test_why_foretells_and_names_a_remedy(
+    tieline: Terminal, job_file: JobFile, eventually: Eventually
+) -> None:
+    """For a waiting job `why --json` has its rivals, its forecast and the change that helps."""
+    first = submitted(tieline.good("submit", job_file("sleep 100", count=4)))
+    eventually(lambda: tieline.good("job", first, "--json").document["status"] == "running")
+    waits = submitted(tieline.good("submit", job_file(count=2)))
+    eventually(lambda: tieline.good("why", waits, "--json").document["forecast"])
+    found = tieline.good("why", waits, "--json").document
+    told = found["forecast"]
+    assert told["at"] <= told["low_at"] <= told["start_at"] <= told["high_at"]
+    assert (told["never"], told["pool"]) == (False, "one/nvidia-h200-sxm")
+    (rival,) = found["pools"][0]["rivals"]
+    assert (rival["job"], rival["running"], rival["count"]) == (first, True, 4)
+    never = submitted(tieline.good("submit", job_file(sensitivity="sensitive")))
+    eventually(lambda: tieline.good("why", never, "--json").document["forecast"])
+    found = tieline.good("why", never, "--json").document
+    assert found["forecast"]["never"] is True
+    (change,) = found["changes"]
+    assert change["sentence"] == "built for cann as well: starts now at two/huawei-910b2"
+    assert f"- {change['sentence']}" in tieline.good("why", never).out
 
 
 def test_lists_are_filtered(tieline: Terminal, job_file: JobFile) -> None:

@@ -17,6 +17,7 @@ from tieline.files.network import network_from, network_to_dict
 from tieline.files.network_fields import ENGINES
 from tieline.files.problems import Fault, FileErrors
 from tieline.files.syntax import parse
+from tieline.model.accelerator import REFERENCE
 from tieline.model.catalogue import catalogue
 from tieline.model.job import JobSpec
 from tieline.model.network import Network
@@ -121,9 +122,14 @@ def job_specs(draw: st.DrawFn) -> JobSpec:
     count = draw(st.integers(1, 1000))
     later = draw(st.none() | st.timedeltas(timedelta(0), timedelta(days=40_000)))
     seconds = st.none() | st.floats(1e-3, 3e8)
+    estimate_on = draw(st.none() | ids)
+    rates = draw(st.dictionaries(ids, st.floats(0, 1000), max_size=3))
+    if rates:
+        rates[estimate_on or REFERENCE] = 1.0
+    kind, model = draw(st.sampled_from(WORKLOAD_CLASSES)), draw(st.none() | texts)
     return JobSpec(
         tenant=draw(ids),
-        workload=Workload(draw(st.sampled_from(WORKLOAD_CLASSES)), draw(st.none() | texts)),
+        workload=Workload(kind, model, tuple(sorted(rates.items()))),
         count=count,
         commands=draw(st.dictionaries(ids, commands, min_size=1, max_size=3)),
         name=draw(texts),
@@ -132,7 +138,7 @@ def job_specs(draw: st.DrawFn) -> JobSpec:
         sensitivity=draw(ids),
         residency=frozenset(draw(few(ids))),
         estimate_s=draw(seconds),
-        estimate_on=draw(st.none() | ids),
+        estimate_on=estimate_on,
         time_limit_s=draw(seconds),
         priority=draw(st.integers(-1000, 1000)),
         deadline_s=None

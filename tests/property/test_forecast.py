@@ -11,9 +11,11 @@ from tieline.scheduling.registry import POLICIES
 from tieline.simulation.driver import Schedule, Visits, simulate
 from tieline.simulation.forecast import Forecast, forecast
 from tieline.simulation.futures import Past, as_estimated, draw_futures
-from twins.cases import Case, cases
+from twins.cases import Case, cases, drawn_market
 
 every_policy = pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES.keys())
+#: Dozens of jobs at once on a few small pools: most of them wait.
+crowds = st.integers(0, 100_000).map(drawn_market)
 moments = st.one_of(st.integers(0, 60), st.floats(0.0, 90.0)).map(float)
 
 
@@ -36,7 +38,7 @@ def looked_at(case: Case, policy: Policy, moment: float, look: object) -> Schedu
 
 
 @every_policy
-@given(case=cases(), moment=moments)
+@given(case=st.one_of(cases(), crowds), moment=moments)
 def test_without_noise_and_later_jobs_the_forecast_comes_true(
     policy: Policy, case: Case, moment: float
 ) -> None:
@@ -46,7 +48,7 @@ def test_without_noise_and_later_jobs_the_forecast_comes_true(
     def look(now: float, state: State, _: Schedule) -> None:
         fork, rows = state.fork()
         asked = waiting(fork)
-        found = forecast(fork, asked, now, [as_estimated(fork)])
+        found = forecast(fork, asked, now, [as_estimated(fork, now)])
         told.update(zip(rows[asked].tolist(), found, strict=True))
 
     schedule = looked_at(case, policy, moment, look)
@@ -59,7 +61,12 @@ def test_without_noise_and_later_jobs_the_forecast_comes_true(
 
 
 @every_policy
-@given(case=cases(exact=False), moment=moments, seed=st.integers(0, 9), data=st.data())
+@given(
+    case=st.one_of(cases(exact=False), crowds),
+    moment=moments,
+    seed=st.integers(0, 9),
+    data=st.data(),
+)
 def test_a_forecast_is_a_range_and_leaves_the_state_as_it_is(
     policy: Policy, case: Case, moment: float, seed: int, data: st.DataObject
 ) -> None:
@@ -73,7 +80,8 @@ def test_a_forecast_is_a_range_and_leaves_the_state_as_it_is(
         ratios = data.draw(st.lists(st.floats(0.01, 100.0), min_size=20, max_size=25))
         # Hours for seconds, so that there is enough of a history to draw from.
         early = (jobs["submitted"][seen] - now) * 3600 + now
-        past = Past(early, jobs["kind"][seen], jobs["work"][seen], np.array(ratios))
+        works = np.linspace(0.0, 100.0, len(ratios))
+        past = Past(early, jobs["kind"][seen], jobs["work"][seen], works, np.array(ratios))
         kept = bytes_of(fork)
         futures = draw_futures(fork, now, past, np.random.default_rng(seed), 5)
         asked = waiting(fork)
@@ -98,7 +106,7 @@ def test_a_fork_decides_as_the_state_does(policy: Policy, case: Case, moment: fl
 
     def look(now: float, state: State, _: Schedule) -> None:
         fork, _ = state.fork()
-        forecast(fork, waiting(fork), now, [as_estimated(fork)])
+        forecast(fork, waiting(fork), now, [as_estimated(fork, now)])
 
     seen = simulate(
         case.state(policy), case.submit, run, every, visits=Visits([moment, moment + 1], look)

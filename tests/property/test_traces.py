@@ -59,6 +59,9 @@ def traces(draw: st.DrawFn) -> Trace:
     workloads = sorted(set(kinds), key=lambda one: (one.kind, one.model or ""))
     types, job_type = used(codes, draw(st.lists(names, min_size=1, max_size=3)))
     typed = draw(st.booleans())
+    labels = draw(st.lists(st.integers(-1, 3), min_size=size, max_size=size))
+    seen = dict.fromkeys(label for label in labels if label >= 0)
+    label = np.array([[*seen].index(one) if one >= 0 else -1 for one in labels], np.int32)
     if len(types) == 1 and size > 1:
         job_type[0] = -1
     return Trace(
@@ -74,6 +77,7 @@ def traces(draw: st.DrawFn) -> Trace:
         accelerator=draw(st.none() | names),
         types=types if typed else (),
         job_type=job_type if typed else None,
+        label=draw(st.none() | st.just(label)) if seen else None,
         estimate_s=draw(st.none() | st.just(np.array(column(seconds | st.just(float("nan")))))),
     )
 

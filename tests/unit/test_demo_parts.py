@@ -210,7 +210,7 @@ def report(offer: Offer) -> Report:
         if one.pool is not None:
             scene.placed[one.id] = placed(one, scene.specs[one.id], scene.jobs, offer)
         else:
-            why = Why(job=one, sentence="No pool can ever run it.", never=True, pools=[], hints=[])
+            why = Why(job=one, sentence="No pool can ever run it.", never=True, pools=[])
             scene.never[one.id] = why
     scene.pools = [
         Pool(

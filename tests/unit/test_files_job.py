@@ -13,7 +13,7 @@ from tieline.model.workload import Workload
 TEXT = """\
 tenant: lab
 name: train
-workload: {class: training, model: llama-3-8b}
+workload: {class: training, model: llama-3-8b, rates: {nvidia-h200-sxm: 2.5, huawei-910b2: 0}}
 accelerators: {count: 8, min: 4, max: 16}
 memory_gb: 60
 stacks:
@@ -37,7 +37,11 @@ env: {OMP_NUM_THREADS: "4"}
 
 SPEC = JobSpec(
     tenant="lab",
-    workload=Workload("training", "llama-3-8b"),
+    workload=Workload(
+        "training",
+        "llama-3-8b",
+        (("huawei-910b2", 0.0), ("nvidia-h20-96", 1.0), ("nvidia-h200-sxm", 2.5)),
+    ),
     count=8,
     commands={"cuda": "python train.py", "cann": "source env.sh\npython train_npu.py\n"},
     name="train",
@@ -257,7 +261,38 @@ def test_field_under_another_name() -> None:
     """A field under a name of its own is missing under the right one."""
     assert mistakes(TEXT.replace("class: training", "kind: training")) == [
         "3: workload.class: missing; needed: what kind of work, such as training",
-        "3: workload.kind: unknown field 'kind'; allowed: class, model",
+        "3: workload.kind: unknown field 'kind'; allowed: class, model, rates",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ("{b: -1}", "rates.b: -1; allowed: a number from 0 to 1,000"),
+        ("{b: .nan}", "rates.b: .nan; allowed: a number from 0 to 1,000"),
+        ("{b: .inf}", "rates.b: .inf; allowed: a number from 0 to 1,000"),
+        ("{b: 1001}", "rates.b: 1001; allowed: a number from 0 to 1,000"),
+        ("{b: fast}", "rates.b: 'fast'; allowed: a number from 0 to 1,000"),
+        ("{b: 1, b: 2}", "rates.b: given a second time, first on line 2; allowed: once"),
+        (
+            "{nvidia-h200-sxm: 2}",
+            "rates.nvidia-h200-sxm: 2; allowed: 1, where the estimate holds",
+        ),
+    ],
+)
+def test_mistake_in_rates(rates: str, expected: str) -> None:
+    """A rate is a number that makes sense, given once, and 1 where the estimate holds."""
+    text = SMALL.replace("{class: hpc}", f"{{class: hpc, rates: {rates}}}")
+    assert mistakes(text) == [f"2: workload.{expected}"]
+
+
+def test_rates_are_relative_to_where_the_estimate_holds() -> None:
+    """A rate of 1 is where the estimate holds, named or not."""
+    text = SMALL.replace("{class: hpc}", "{class: hpc, rates: {a: 0.5}}")
+    (spec,) = jobs_from(parse(f"{text}estimate_on: b\n", "job.yaml"))
+    assert spec.workload.rates == (("a", 0.5), ("b", 1.0))
+    assert mistakes(f"{text}estimate_on: a\n") == [
+        "2: workload.rates.a: 0.5; allowed: 1, where the estimate holds"
     ]
 
 

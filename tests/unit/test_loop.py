@@ -56,7 +56,7 @@ def test_a_waiting_job_that_is_cancelled_never_reaches_a_site(bench: Bench) -> N
     bench.tick(3)
     assert [bench.status(one) for one in (waits, late)] == [Status.CANCELLED] * 2
     assert len(bench.east.asked) == 1
-    assert bench.loop.explain(waits) is None
+    assert bench.loop.scene(waits) is None
 
 
 def test_a_running_job_is_told_to_end_once_and_ends_when_the_site_says_so(bench: Bench) -> None:

@@ -152,11 +152,13 @@ def test_the_lowest_rate_stands_in_where_no_figure_is_known() -> None:
 def test_a_class_is_completed_from_the_other_classes() -> None:
     """An accelerator that trains and prefills at half speed decodes at about half, inferred."""
     measured = {kind: Rate(0.5, "measured", "own run") for kind in ("training", "prefill")}
-    rate = absolute_rate(chip("own", measured, memory_bw_tbs=4.8), "decode")
+    rate = absolute_rate(chip("own", measured, memory_bw_tbs=2.4), "decode")
     assert rate.basis == "inferred"
-    assert "completed from its rates for prefill, training" in rate.source
+    assert "completed from its rates for training, prefill, its figures" in rate.source
     assert 0.35 < rate.value < 0.7
     assert (rate.low or math.inf) < rate.value < (rate.high or 0)
+    narrow = absolute_rate(chip("own", measured, memory_bw_tbs=0.6), "decode")
+    assert narrow.value < 0.8 * rate.value
     said = {"training": Rate(0.5, "assumed", "network file")}
     assert absolute_rate(chip("own", said), "decode").basis == "assumed"
 

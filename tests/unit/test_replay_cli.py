@@ -175,6 +175,37 @@ def test_tables_fit_the_terminal(files: tuple[str, str], monkeypatch: pytest.Mon
     assert "assumed: the trace does not say" in text
 
 
+def test_what_the_scheduler_was_told_is_told(files: tuple[str, str]) -> None:
+    """Words and document say which estimates were used, how wrong, and of how many jobs."""
+    args = (*files, "--policy", "price,fifo", "--error", "3", "--seed", "5")
+    text = " ".join(call(*args, "--missing", "0.25").stdout.split())
+    assert "Estimates are exact: the scheduler is told the run times of the trace. Of" in text
+    assert "Of 25% of the jobs, drawn at random, nothing is said" in text
+    assert "off by a factor drawn at random, up to 3 either way (seed 5)" in text
+    document = json.loads(call(*args, "--estimates", "history", "--json").stdout)
+    told = {"estimates": "history", "error": 3.0, "missing": 0.0, "seed": 5}
+    assert told.items() <= document["conditions"].items()
+    for policy in document["policies"].values():
+        counts = policy["estimates"]
+        assert set(counts) == {"history", "default"}
+        assert sum(counts.values()) == policy["finished"] == 60
+        assert counts["history"] > 30
+    assert any(line.startswith("Nobody says how long") for line in document["assumptions"])
+
+
+def test_luck_comes_from_the_seed(files: tuple[str, str]) -> None:
+    """Another seed gives another outcome; the same seed, or nothing to draw, the same."""
+
+    def waits(*args: str) -> object:
+        document = json.loads(call(*files, "--json", "--policy", "price", *args).stdout)
+        return document["policies"]["price"]["mean_wait_s"]
+
+    wrong = ("--error", "1000")
+    assert waits(*wrong, "--seed", "1") == waits(*wrong, "--seed", "1")
+    assert len({waits(*wrong, "--seed", seed) for seed in "1234"}) > 1
+    assert waits("--seed", "1") == waits("--seed", "2")
+
+
 def test_an_earlier_report_is_replaced_whole(tmp_path: Path) -> None:
     """A second report takes the place of the first; nothing of the first is left."""
     out = tmp_path / "out"
@@ -225,6 +256,9 @@ def failed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         (["--scale", "0"], "--scale: found '0', allowed is a number above 0"),
         (["--scale", "1,nan"], "--scale: found 'nan', allowed is a number above 0"),
         (["--equal-service", "--policy", "isolated"], "name a policy besides isolated"),
+        (["--error", "0.5"], "--error: found 0.5, allowed is a factor from 1 to 1,000,000"),
+        (["--missing", "2"], "--missing: found 2, allowed is a share from 0 to 1"),
+        (["--estimates", "user"], "jobs: it does not say how long users expected their jobs"),
         (["--limit", "0"], "0 is not in the range x>=1"),
         (["--option", "accelerator"], "found 'accelerator', expected NAME=VALUE"),
         (["--option", "accelerator=nvidia-h20-96"], None),

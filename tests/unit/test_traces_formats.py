@@ -98,7 +98,11 @@ def test_gavel_without_a_speed_on_the_reference(tmp_path: Path) -> None:
     assert trace.duration_s.tolist() == [10]
     assert trace.workloads == (Workload("training", "LM"),)
     assert trace.throughputs is not None
-    assert dict(trace.throughputs.steps_per_s) == {("LM", "v100", 1): 10, ("LM", "p100", 1): 5}
+    assert dict(trace.throughputs.steps_per_s) == {
+        ("LM", "v100", 1): 10,
+        ("LM", "p100", 1): 5,
+        ("X", "v100", 1): 0,
+    }
     assert trace.skipped == {
         "has no measured speed on v100 for its model and gang size": 2,
     }
@@ -119,7 +123,11 @@ def test_gavel_with_another_table_and_reference(tmp_path: Path) -> None:
         (None, {}, "there is no throughputs.csv beside it; name the table with the option"),
         (SPEEDS, {"reference": "h100"}, "no speed on the reference 'h100'; measured are p100, v1"),
         (SPEEDS, {"accelerator": "h100"}, "its run times hold on v100"),
-        (SPEEDS + "v100,LM,1,11\n", {}, "'LM' on v100 with gang size 1 stands twice"),
+        (
+            SPEEDS + "v100,LM,1,11\n",
+            {},
+            "line 5: 'LM' on v100 with gang size 1 has speed 11, but 10",
+        ),
         (SPEEDS + "v100,LM,4,fast\n", {}, "line 5, column steps_per_s: found 'fast'"),
         ("worker_type,model\n", {}, "throughputs.csv: no column scale_factor, steps_per_s"),
     ],
@@ -149,6 +157,8 @@ def test_helios_as_released(tmp_path: Path) -> None:
     assert trace.job_ids == ("1", "3")
     assert trace.submit_s.tolist() == [0, 29]
     assert trace.tenants == ("vcA", "vcB")
+    assert trace.label is not None
+    assert trace.label.tolist() == [0, 0]
     assert trace.skipped == {"asks for no accelerator": 1, "never started": 1}
     assert any(note.startswith("1 job: did not end as COMPLETED") for note in trace.notes)
 
@@ -218,6 +228,8 @@ def test_swf_counts_missing_values(tmp_path: Path) -> None:
     np.testing.assert_array_equal(trace.estimate_s, [200, np.nan, 200, 200])
     assert trace.tenants == ("(none)", "group 1", "group 2")
     assert trace.workloads == (Workload("hpc"),)
+    assert trace.label is not None
+    assert trace.label.tolist() == [0, 1, 1, 1]
     assert trace.skipped == {
         "cancelled before it started": 1,
         "one burst of a swapped job (its sum counts)": 2,
@@ -227,6 +239,25 @@ def test_swf_counts_missing_values(tmp_path: Path) -> None:
     }
     assert "1 job: cancelled while running; kept with the time they ran." in trace.notes
     assert read(tmp_path, SWF, "log.swf", tenant="user").tenants == ("user 7", "user 8")
+
+
+def test_labels_join_the_jobs_of_one_user_and_program(tmp_path: Path) -> None:
+    """Jobs have one label when user and program agree; a job of nobody has none."""
+    who = ["7 1 3", "8 1 3", "7 1 4", "7 2 3", "-1 1 3", "-1 1 3", "7 1 -1", "7 1 3"]
+    line = "{} {} 0 9 1 -1 -1 1 9 -1 1 {} 1 1 -1 -1\n"
+    text = "".join(line.format(i, i, one) for i, one in enumerate(who, 1))
+    trace = read(tmp_path, text, "log.swf")
+    assert trace.label is not None
+    assert trace.label.tolist() == [0, 1, 2, 0, -1, -1, 3, 0]
+
+
+def test_a_native_file_has_labels_of_its_own(tmp_path: Path) -> None:
+    """The column `label` may hold any text; without it, or all blank, there is none."""
+    head = "submit_s,duration_s,count,label\n"
+    trace = read(tmp_path, head + "1,1,1,b\n0,1,1,z z\n2,1,1,\n3,1,1,b\n")
+    assert trace.label is not None
+    assert trace.label.tolist() == [0, 1, -1, 1]
+    assert read(tmp_path, head + "1,1,1,\n").label is None
 
 
 @pytest.mark.parametrize(

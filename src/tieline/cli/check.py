@@ -115,6 +115,7 @@ def _of_network(network: Network) -> str:
         (len(network.links), "link"),
         (len(network.tenants), "tenant"),
         (len(network.datasets), "dataset"),
+        (len(network.throughputs.steps_per_s) if network.throughputs else 0, "measured speed"),
     )
     parts = [f"{count:,} {what}{'s' * (count != 1)}" for count, what in counts if count]
     chips = ", ".join(f"{count:,} {model}" for model, count in models.most_common(4))

@@ -10,7 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from tieline.cli.remote import AS_JSON, URL, connected
-from tieline.cli.screen import console, fitted, print_json, ran, span, status_text, table, waited
+from tieline.cli.screen import (
+    console,
+    estimate_text,
+    fitted,
+    print_json,
+    ran,
+    span,
+    status_text,
+    table,
+    waited,
+)
 from tieline.control.lifecycle import Status
 from tieline.model.errors import InputError, NotFoundError
 from tieline.wire.schemas import Event, Job, JobDetail, named
@@ -98,6 +108,8 @@ def _show(screen: Console, found: JobDetail, history: Sequence[Event], now: floa
     grid.add_row("work", f"{found.workload} on {gang}")
     if isinstance(stacks, dict):
         grid.add_row("built for", " or ".join(sorted(stacks)))
+    if found.estimate is not None:
+        grid.add_row("estimate", estimate_text(found.estimate))
     grid.add_row("pool", found.pool or "-")
     grid.add_row(
         "submitted", f"{_moment(found.submitted_at)}, {span(now - found.submitted_at)} ago"
@@ -109,6 +121,7 @@ def _show(screen: Console, found: JobDetail, history: Sequence[Event], now: floa
     if found.detail:
         grid.add_row("detail", found.detail)
     screen.print(grid)
+    _show_rates(screen, found)
     screen.print("\nhistory", style="bold")
     lines = Table.grid(padding=(0, 2, 0, 0))
     lines.add_column(justify="right", style="dim")
@@ -118,6 +131,16 @@ def _show(screen: Console, found: JobDetail, history: Sequence[Event], now: floa
     screen.print(lines)
     more = "why" if not found.status.ended and found.started_at is None else "logs"
     screen.print(f"\ntieline {more} {found.id}", style="dim")
+
+
+def _show_rates(screen: Console, found: JobDetail) -> None:
+    if not found.rates:
+        return
+    screen.print("\nrates", style="bold")
+    lines = table("accelerator", ">rate", "basis", "source", fold=("source",))
+    for accelerator, rate in sorted(found.rates.items(), key=lambda item: -item[1].value):
+        lines.add_row(accelerator, f"{rate.value:.2f}", rate.basis, rate.source)
+    screen.print(lines)
 
 
 def _moment(epoch: float) -> str:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from tieline.cli.replay_conditions import conditions
+from tieline.cli.replay_why import WHY, Subject, answer
 from tieline.cli.screen import console, print_json, table
 from tieline.cli.trace_options import FORMAT, OPTIONS, pairs
 from tieline.files.network import read_network
@@ -32,6 +33,7 @@ from tieline.simulation.comparison import AtScale, Comparison, compare, equal_se
 from tieline.simulation.conditions import Conditions
 from tieline.simulation.replay import Replay, first_jobs
 from tieline.simulation.replay import replay as replay_trace
+from tieline.simulation.scaling import scaled
 from tieline.simulation.workload import recorded_on
 from tieline.traces.registry import read_trace
 
@@ -74,6 +76,7 @@ _WARM_UP: Final = 2
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Replay only the first jobs.")
 @conditions
+@WHY
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--out",
@@ -92,6 +95,7 @@ def replay(  # noqa: PLR0913 - one argument per option
     equal: bool,
     limit: int | None,
     under: Conditions,
+    asked: str | None,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -110,11 +114,14 @@ def replay(  # noqa: PLR0913 - one argument per option
             raise InputError("--equal-service: name a policy besides isolated to compare it with")
         chosen = list(dict.fromkeys([ISOLATED, *chosen]))
     network = read_network(network_file)
-    trace = read_trace(trace_file, kind, **pairs(options))
-    if limit is not None:
-        trace = first_jobs(trace, limit)
+    trace = _trace(trace_file, kind, options, limit)
     accelerators = {**catalogue(), **{one.id: one for one in network.accelerators}}
     base = _recorded_on(network, trace, accelerators)
+    if asked is not None:
+        first = scaled(network, factors[0])
+        subject = Subject(first, trace, chosen[0], accelerators, base, under)
+        answer(subject, asked, as_json=as_json)
+        return
     with ExitStack() as stack:
         folder = stack.enter_context(fresh_folder(out)) if out else None
         bar = stack.enter_context(_progress())
@@ -139,6 +146,12 @@ def replay(  # noqa: PLR0913 - one argument per option
         _show(comparison, runner.clock)
         if out:
             click.echo(f"\nWritten: {out / 'report.html'}")
+
+
+def _trace(file: str, kind: str | None, options: Sequence[str], limit: int | None) -> Trace:
+    """Read the trace, or its first jobs."""
+    trace = read_trace(file, kind, **pairs(options))
+    return trace if limit is None else first_jobs(trace, limit)
 
 
 class _Runner:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tieline.control.lifecycle import Status
 from tieline.model.units import format_duration
-from tieline.wire.schemas import Job, named
+from tieline.wire.schemas import Estimate, Job, named
 
 #: An elastic column is not cut below this width.
 _LEAST_ELASTIC: Final = 10
@@ -114,3 +114,13 @@ def ran(job: Job, now: float) -> float | None:
     if job.started_at is None:
         return None
     return (job.ended_at or now) - job.started_at
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """Give how long a job is taken to run, and how that is known."""
+    known = {
+        "user": "as its file says",
+        "history": "from ended jobs like it",
+        "default": "nobody says, and no job like it has ended",
+    }.get(estimate.basis, estimate.basis)
+    return f"{span(estimate.run_s)} on {estimate.on} ({known})"

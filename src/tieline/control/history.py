@@ -6,15 +6,16 @@ An estimate is found in this order, and says which step it took:
 2. history: ended jobs of the same tenant, name and gang size
 3. history: those of the same tenant and name
 4. history: those of the same tenant, workload and gang size
-5. `DEFAULT_ESTIMATE_S`
+5. history: those of the same tenant
+6. `DEFAULT_ESTIMATE_S`
 
-What history says is the mean run time of the group, in which the latest `LATEST` jobs or so
-count. The mean and not the median, because serving the shortest mean first is what keeps the
-mean completion time low when only the distribution is known (Rothkopf, "Scheduling with Random
-Service Times", Management Science 12(9), 1966, doi 10.1287/mnsc.12.9.707); the replays in
-`docs/explanation/replay.md` agree. That the latest jobs of a user tell more than all of them:
-Tsafrir, Etsion, Feitelson, "Backfilling Using System-Generated Predictions Rather than User
-Runtime Estimates", IEEE TPDS 18(6), 2007, doi 10.1109/TPDS.2007.70606.
+What history says is the mean run time of the group: of the first `LATEST` jobs a plain mean,
+after which each new one weighs 1 / `LATEST`. The mean and not the median, because serving the
+shortest mean first keeps the mean completion time lowest when only the distribution is known
+(Rothkopf, "Scheduling with Random Service Times", Management Science 12(9), 1966, doi
+10.1287/mnsc.12.9.707). That the latest jobs of a user tell more than all of them: Tsafrir,
+Etsion, Feitelson, "Backfilling Using System-Generated Predictions Rather than User Runtime
+Estimates", IEEE TPDS 18(6), 2007, doi 10.1109/TPDS.2007.70606. Measured: the page on replays.
 """
 
 from collections.abc import Hashable
@@ -26,8 +27,8 @@ from tieline.model.job import DEFAULT_ESTIMATE_S
 #: Where an estimate comes from.
 Basis = Literal["user", "history", "default"]
 
-#: Ended jobs after which a group begins to forget the first.
-LATEST: Final = 100
+#: Ended jobs of a group that count alike; from then on it forgets the first.
+LATEST: Final = 10
 
 #: Groups kept; beyond that the one that has heard of no end for the longest time goes.
 MOST_GROUPS: Final = 100_000
@@ -54,11 +55,11 @@ class Likeness(NamedTuple):
     @property
     def groups(self) -> tuple[Hashable, ...]:
         """The groups that the job belongs to, the closest first."""
-        wide = ("size", self.tenant, self.workload, self.size)
+        wide = (("size", self.tenant, self.workload, self.size), ("tenant", self.tenant))
         if self.name is None:
-            return (wide,)
+            return wide
         close = ("name", self.tenant, self.name)
-        return ((*close, self.size), close, wide)
+        return ((*close, self.size), close, *wide)
 
 
 class _Group(NamedTuple):

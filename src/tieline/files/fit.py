@@ -15,6 +15,7 @@ from tieline.model.accelerator import Accelerator
 from tieline.model.catalogue import catalogue, stacks
 from tieline.model.job import JobKind, JobSpec
 from tieline.model.network import Dataset, Network, Pool, Tenant
+from tieline.model.observed_rates import ObservedRates
 from tieline.model.rates import RateBook
 from tieline.model.reasons import NEVER, WORDS, Reason
 from tieline.model.units import BYTES_PER_GB
@@ -30,7 +31,11 @@ class Offer:
         accelerators = {**catalogue(), **{one.id: one for one in network.accelerators}}
         self.accelerators: Final[Mapping[str, Accelerator]] = accelerators
         _, empty = empty_snapshot(network)
-        self.rates: Final = RateBook(accelerators)
+        self.observed: Final = ObservedRates()
+        """What ended jobs show of rates; whoever sees them end may add to it."""
+        self.rates: Final = RateBook(
+            accelerators, throughputs=network.throughputs, history=self.observed
+        )
         self.terms: Final = Terms(network, accelerators, self.rates, empty)
         self.markets: Final = empty.pools["market"].tolist()
         self.tenants: Final[Mapping[str, Tenant]] = {one.id: one for one in network.tenants}
@@ -116,6 +121,8 @@ def _names(spec: JobSpec) -> Iterator[tuple[Loc, str, str]]:
     yield ("sensitivity",), "sensitivity", spec.sensitivity
     if spec.estimate_on is not None:
         yield ("estimate_on",), "accelerator", spec.estimate_on
+    for name, _ in spec.workload.rates:
+        yield ("workload", "rates", name), "accelerator", name
 
 
 def _sizes(spec: JobSpec, offer: Offer, served: Collection[str]) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import Field
 
 from tieline.files.document import Document, each
-from tieline.files.problems import Fault
+from tieline.files.problems import Fault, Loc
 from tieline.files.schema import (
     Class,
     Command,
@@ -30,6 +30,7 @@ from tieline.files.schema import (
     validated,
 )
 from tieline.files.syntax import read_document
+from tieline.model.accelerator import REFERENCE
 from tieline.model.job import JobSpec
 from tieline.model.units import BYTES_PER_GB
 from tieline.model.workload import Workload
@@ -44,6 +45,14 @@ class WorkloadFields(Model):
 
     kind: Class = Field(alias="class", description="what kind of work, such as training")
     model: Text | None = Field(None, description="model name, such as llama-3-8b")
+    rates: Annotated[
+        dict[Id, Annotated[Number, Ge(0), Le(1000)]],
+        Kind("accelerator ids with numbers from 0 to 1,000"),
+    ] = Field(
+        default={},
+        description="progress relative to the accelerator that the estimate holds for (1); 0 "
+        "cannot run; accelerators that are absent go by model and class",
+    )
 
 
 class CountFields(Model):
@@ -85,7 +94,7 @@ class JobFields(Model):
         default=[], description="ids of the regions it may run in; empty: anywhere"
     )
     estimate: _Long | None = Field(
-        None, description="run time, without moving data; one hour when absent"
+        None, description="run time, without moving data; that of ended jobs like it when absent"
     )
     estimate_on: Id | None = Field(
         None, description="accelerator the estimate holds for; nvidia-h200-sxm when absent"
@@ -151,8 +160,8 @@ def jobs_from(document: Document) -> tuple[JobSpec, ...]:
         The data has mistakes; it names them all.
     """
     if isinstance(document.data, dict) and "jobs" in document.data:
-        return tuple(_spec(job) for job in validated(JobListFields, document, _sizes).jobs)
-    return (_spec(validated(JobFields, document, _sizes)),)
+        return tuple(_spec(job) for job in validated(JobListFields, document, _conflicts).jobs)
+    return (_spec(validated(JobFields, document, _conflicts)),)
 
 
 def job_from_dict(data: Mapping[str, object], *, source: str = "job") -> JobSpec:
@@ -170,7 +179,7 @@ def job_from_dict(data: Mapping[str, object], *, source: str = "job") -> JobSpec
     FileErrors
         The data has mistakes; each names its field, none has a line.
     """
-    return _spec(validated(JobFields, Document(source, data), _sizes))
+    return _spec(validated(JobFields, Document(source, data), _conflicts))
 
 
 def job_to_dict(spec: JobSpec) -> dict[str, Any]:
@@ -187,7 +196,11 @@ def job_to_dict(spec: JobSpec) -> dict[str, Any]:
     deadline = spec.deadline_s
     fields = {
         "tenant": spec.tenant,
-        "workload": {"class": spec.workload.kind, "model": spec.workload.model},
+        "workload": {
+            "class": spec.workload.kind,
+            "model": spec.workload.model,
+            "rates": dict(spec.workload.rates),
+        },
         "accelerators": {"count": spec.count, "min": spec.min_count, "max": spec.max_count},
         "stacks": {stack: {"command": command} for stack, command in spec.commands.items()},
         "name": spec.name,
@@ -204,14 +217,14 @@ def job_to_dict(spec: JobSpec) -> dict[str, Any]:
         "idempotent": spec.idempotent,
         "env": dict(spec.env),
     }
-    valid = validated(JobFields, Document("job", fields), _sizes)
+    valid = validated(JobFields, Document("job", fields), _conflicts)
     return valid.model_dump(by_alias=True, exclude_defaults=True)
 
 
 def _spec(fields: JobFields) -> JobSpec:
     return JobSpec(
         tenant=fields.tenant,
-        workload=Workload(fields.workload.kind, fields.workload.model),
+        workload=_workload(fields.workload, fields.estimate_on or REFERENCE),
         count=fields.accelerators.count,
         commands={stack: start.command for stack, start in fields.stacks.items()},
         name=fields.name,
@@ -230,6 +243,27 @@ def _spec(fields: JobFields) -> JobSpec:
         min_count=fields.accelerators.min,
         max_count=fields.accelerators.max,
     )
+
+
+def _workload(fields: WorkloadFields, known_on: str) -> Workload:
+    rates = {known_on: 1.0, **fields.rates} if fields.rates else {}
+    return Workload(fields.kind, fields.model, tuple(sorted(rates.items())))
+
+
+def _conflicts(data: object) -> Iterator[Fault]:
+    """Give what contradicts itself within one job, or in each job of a list."""
+    yield from _sizes(data)
+    yield from _units(data, ())
+    for loc, job in each(data, "jobs.*"):
+        yield from _units(job, loc)
+
+
+def _units(job: object, loc: Loc) -> Iterator[Fault]:
+    """Give a rate of the accelerator that the estimate holds for, where it is not 1."""
+    known_on = job.get("estimate_on", REFERENCE) if isinstance(job, dict) else REFERENCE
+    for place, value in each(job, "workload.rates.*", loc):
+        if place[-1] == known_on and isinstance(value, int | float) and value != 1:
+            yield Fault(place, f"{value:g}", "allowed: 1, where the estimate holds")
 
 
 def _sizes(data: object) -> Iterator[Fault]:

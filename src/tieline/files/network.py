@@ -1,6 +1,6 @@
 """Network files: from YAML to a `Network`, and from a `Network` to what a file holds."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,11 +13,15 @@ from tieline.files.network_fields import (
     PoolFields,
     SiteFields,
 )
+from tieline.files.problems import Fault, unknown_name
 from tieline.files.references import network_faults
 from tieline.files.schema import validated
 from tieline.files.syntax import read_document
 from tieline.model.accelerator import FIGURES, Accelerator, Figure, Rate
+from tieline.model.catalogue import catalogue
+from tieline.model.errors import InputError
 from tieline.model.network import Dataset, Link, Network, Pool, Region, Site, Tenant
+from tieline.model.throughputs import ThroughputTable
 from tieline.model.units import BYTES_PER_GB, BYTES_PER_GBIT, SECONDS_PER_MS
 
 _SOURCE: Final = "network file"
@@ -51,6 +55,7 @@ def network_from(document: Document, *, name: str) -> Network:
         tenants=tuple(Tenant(**dict(tenant)) for tenant in fields.tenants),
         datasets=tuple(_dataset(dataset) for dataset in fields.datasets),
         accelerators=tuple(_accelerator(one) for one in fields.accelerators),
+        throughputs=_throughputs(document, fields),
     )
 
 
@@ -58,7 +63,7 @@ def network_to_dict(network: Network) -> dict[str, Any]:
     """Give what a file for this network holds: only JSON types, defaults left out.
 
     Reading it gives an equal network, to 15 digits of the numbers that change their unit and
-    without the sources of figures and rates.
+    without the sources of figures and rates; the table of speeds is a file of its own.
     """
     fields = {
         "name": network.name,
@@ -68,8 +73,30 @@ def network_to_dict(network: Network) -> dict[str, Any]:
         "tenants": [asdict(tenant) for tenant in network.tenants],
         "datasets": [_dataset_fields(dataset) for dataset in network.datasets],
         "accelerators": [_accelerator_fields(one) for one in network.accelerators],
+        "throughputs": None if network.throughputs is None else network.throughputs.name,
     }
     return NetworkFields.model_validate(fields).model_dump(exclude_defaults=True)
+
+
+def _throughputs(document: Document, fields: NetworkFields) -> ThroughputTable | None:
+    """Give the table of speeds that a file names, from its folder on."""
+    if fields.throughputs is None:
+        return None
+    from tieline.traces.throughputs import read_throughputs  # noqa: PLC0415 - loads polars
+
+    loc = ("throughputs",)
+    try:
+        table = read_throughputs(Path(document.file).parent / fields.throughputs)
+    except InputError as error:
+        document.demand([Fault(loc, str(error), "mend it, or leave `throughputs` out")])
+        raise
+    known = {*catalogue(), *(one.id for one in fields.accelerators)}
+    document.demand(
+        unknown_name(loc, "accelerator", name, known)
+        for name in table.accelerators
+        if name not in known
+    )
+    return replace(table, name=fields.throughputs)
 
 
 def _site(fields: SiteFields) -> Site:

@@ -67,7 +67,7 @@ class AcceleratorFields(Model):
     ] = Field(
         default={},
         description="progress relative to nvidia-h200-sxm (1), by workload class; 0 cannot run; "
-        "absent classes are worked out from the figures",
+        "absent classes are worked out from these and the figures",
     )
 
 
@@ -202,4 +202,7 @@ class NetworkFields(Model):
     )
     accelerators: Annotated[list[AcceleratorFields], Kind("a list of accelerators")] = Field(
         default=[], description="accelerators that are not in the catalogue"
+    )
+    throughputs: Annotated[Text, MinLen(1)] | None = Field(
+        None, description="path of a table of measured speeds, from the folder of this file on"
     )

@@ -4,7 +4,8 @@ A rate is found in this order, and says which step it took:
 
 1. the accelerator's own rate for the class (catalogue or network file)
 2. its rate for the class closest in kind: training and fine-tuning, decode and batch inference
-3. completed from the catalogue: what its rates for other classes say beside those of others
+3. completed from the catalogue: what its rates for other classes and its figures say, beside
+   those of other accelerators
 4. the roofline: the ratio of the specification that limits the class
 5. the lowest rate the accelerator has for any other class
 6. 1, for an accelerator of which nothing is known
@@ -14,7 +15,7 @@ Why in this order: `python benchmarks/rates.py` holds each measured rate out in 
 
 from collections.abc import Mapping
 from functools import cache
-from math import exp, log
+from math import exp, isnan, log, nan
 from typing import Final
 
 import numpy as np
@@ -30,7 +31,7 @@ from tieline.model.workload import WORKLOAD_CLASSES
 ROOFLINE_RANGE: Final = (0.6, 1.35)
 
 #: The class whose rate stands in for one that has none.
-_CLOSEST: Final = {
+CLOSEST: Final = {
     "training": "fine-tuning",
     "fine-tuning": "training",
     "decode": "batch-inference",
@@ -81,12 +82,12 @@ def absolute_rate(accelerator: Accelerator, kind: str) -> Rate:
         return Rate(1.0, "measured", "the reference, by definition", 1.0, 1.0)
     if kind in accelerator.rates:
         return accelerator.rates[kind]
-    closest = accelerator.rates.get(_CLOSEST.get(kind, ""))
+    closest = accelerator.rates.get(CLOSEST.get(kind, ""))
     if closest is not None:
         return Rate(
             closest.value,
             weakest("inferred", closest.basis),
-            f"no result of its own: as {_CLOSEST[kind]}: {closest.source}",
+            f"no result of its own: as {CLOSEST[kind]}: {closest.source}",
             closest.low,
             closest.high,
         )
@@ -96,45 +97,64 @@ def absolute_rate(accelerator: Accelerator, kind: str) -> Rate:
 
 
 def _completed(accelerator: Accelerator, kind: str) -> Rate | None:
-    """Give the rate that the accelerator's other rates suggest, beside those of the catalogue."""
-    known = {name: rate.value for name, rate in accelerator.rates.items() if rate.value > 0}
+    """Give the rate that the accelerator's other rates and figures suggest.
+
+    None without any rate of its own: figures alone are what the roofline is for.
+    """
+    known = ", ".join(name for name in WORKLOAD_CLASSES if _said(accelerator, name))
     if not known:
         return None
-    found = _completed_value(accelerator.id, kind, tuple(sorted(known.items())))
+    figures = {name: figure.value for name, figure in accelerator.figures.items()}
+    rates = {name: rate.value for name, rate in accelerator.rates.items()}
+    found = _completed_value(accelerator.id, kind, _logs(rates, figures))
     if found is None:
         return None
     value, spread, alike = found
     basis = weakest("inferred", *(rate.basis for rate in accelerator.rates.values()))
     source = (
-        f"completed from its rates for {', '.join(sorted(known))} and the {alike} accelerators"
-        f" of the catalogue with one for {kind}"
+        f"completed from its rates for {known}, its figures, and the {alike} accelerators of the"
+        f" catalogue with a rate for {kind}"
     )
     return Rate(value, basis, source, value * exp(-spread), value * exp(spread))
 
 
+def _said(accelerator: Accelerator, kind: str) -> bool:
+    return kind in accelerator.rates and accelerator.rates[kind].value > 0
+
+
+def _logs(rates: Mapping[str, float], figures: Mapping[str, float]) -> tuple[float, ...]:
+    """Give the logarithms of rates by class, and of the figures that limit them; else nan."""
+    eight_bit = figures.get("fp8_tflops", figures.get("int8_tops", 0.0))
+    compute = figures.get("bf16_tflops", 0.0)
+    values = [rates.get(kind, 0.0) for kind in WORKLOAD_CLASSES]
+    values += [compute, eight_bit, figures.get("memory_bw_tbs", 0.0)]
+    return tuple(log(value) if value > 0 else nan for value in values)
+
+
 @cache
 def _completed_value(
-    accelerator: str, kind: str, known: tuple[tuple[str, float], ...]
+    accelerator: str, kind: str, known: tuple[float, ...]
 ) -> tuple[float, float, int] | None:
     """Give value, spread [log] and the number of like accelerators; None if there are too few.
 
-    Of other accelerators only what is measured or inferred counts.
+    Of other accelerators only what is measured or inferred counts. Figures are columns like
+    the rates, so that a chip with much bandwidth and little compute is not taken for one that
+    has both.
     """
-    others = [
-        {name: rate.value for name, rate in one.rates.items() if rate.basis != "assumed"}
-        for one in catalogue().values()
-        if one.id != accelerator
+    others = [one for one in catalogue().values() if one.id != accelerator]
+    rows = [
+        _logs(
+            {name: rate.value for name, rate in one.rates.items() if rate.basis != "assumed"},
+            {name: figure.value for name, figure in one.figures.items()},
+        )
+        for one in others
     ]
-    alike = sum(kind in rates for rates in others)
+    column = WORKLOAD_CLASSES.index(kind)
+    alike = sum(not isnan(row[column]) for row in rows)
     if alike < _ENOUGH:
         return None
-    logs = np.full((1 + len(others), len(WORKLOAD_CLASSES)), np.nan)
-    for row, rates in enumerate([dict(known), *others]):
-        for name, value in rates.items():
-            if value > 0:
-                logs[row, WORKLOAD_CLASSES.index(name)] = log(value)
-    values, spread = complete(logs)
-    value = values[0, WORKLOAD_CLASSES.index(kind)]
+    values, spread = complete(np.array([known, *rows]))
+    value = values[0, column]
     return None if np.isnan(value) else (exp(value), spread, alike)
 
 

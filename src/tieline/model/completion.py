@@ -27,7 +27,7 @@ _INSIDE: Final = 0.8
 #: What is believed before anything is held out: so many errors of so much [log]. It is the 0.8
 #: quantile of the error of the roofline on measured training speeds (benchmarks/rates.py).
 _PRIOR_ERRORS: Final = 4
-_PRIOR_ERROR: Final = 0.6
+_PRIOR_ERROR: Final = 0.55
 
 
 class Completion(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tieline.model.accelerator import Accelerator
+from tieline.model.throughputs import ThroughputTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ class Network:
     datasets: tuple[Dataset, ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
     """Accelerators that the network file defines beside the catalogue."""
+    throughputs: ThroughputTable | None = None
+    """Speeds that its operator measured."""
 
     @cached_property
     def pools(self) -> tuple[Pool, ...]:

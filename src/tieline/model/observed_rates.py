@@ -6,8 +6,7 @@ jobs say how long they should take, run time over estimate is compared instead: 
 jobs of one name that differ in size, and the user's optimism cancels out.
 """
 
-from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from math import exp, inf, log, sqrt
 from statistics import median
@@ -36,20 +35,30 @@ _MEDIAN: Final = 1.2533
 #: Least deviation taken for one job [log], however alike the first few came out.
 _LEAST: Final = 0.05
 
-_Group = dict[str, deque[float]]
+_Group = Mapping[str, tuple[float, ...]]
+"""The latest log(estimate / run time), or log(1 / run time), by accelerator."""
 
 
 class _Known(NamedTuple):
     version: int
-    groups: dict[Hashable, _Group]
+    groups: Mapping[Hashable, _Group]
 
 
 class ObservedRates:
-    """What ended jobs show about rates. The same calls in the same order give the same."""
+    """What ended jobs show about rates. The same calls in the same order give the same.
+
+    One thread may write while others read: what is known of a workload is replaced, never
+    changed.
+    """
 
     def __init__(self) -> None:
         """Start without any job."""
-        self._known: dict[Workload, _Known] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
+        self._noted = 0
+
+    def clear(self) -> None:
+        """Forget every job."""
+        self._known = {}
 
     def note(
         self,
@@ -79,25 +88,27 @@ class ObservedRates:
         given = estimate_s is not None and 0 < estimate_s < inf
         if workload.model is None or not SHORTEST_S <= run_s < inf:
             return
-        known = self._known.get(workload, _Known(0, {}))
-        key = (like, count, given)
-        group = known.groups.pop(key, {})
+        name = (workload.kind, workload.model)
+        groups = dict(self._known[name].groups) if name in self._known else {}
+        group = groups.pop((like, count, given), {})
         work = estimate_s if given and estimate_s is not None else 1.0
-        group.setdefault(accelerator, deque(maxlen=LATEST)).append(log(work / run_s))
-        known.groups[key] = group
-        if len(known.groups) > MOST_GROUPS:
-            del known.groups[next(iter(known.groups))]
-        self._known[workload] = _Known(known.version + 1, known.groups)
+        logs = (*group.get(accelerator, ()), log(work / run_s))[-LATEST:]
+        groups[like, count, given] = {**group, accelerator: logs}
+        if len(groups) > MOST_GROUPS:
+            del groups[next(iter(groups))]
+        self._noted += 1
+        self._known[name] = _Known(self._noted, groups)
 
     def version(self, workload: Workload) -> int:
-        """Give how many jobs of the workload were noted: the profile changes only with it."""
-        known = self._known.get(workload)
+        """Give a number that grows when the profile may have changed; 0 for no job at all."""
+        known = self._known.get((workload.kind, workload.model or ""))
         return 0 if known is None else known.version
 
     def profile(self, workload: Workload) -> Mapping[str, Rate]:
         """Give the relative speeds of a workload, by accelerator, in a unit of their own.
 
-        Two accelerators are compared by each group that has `ENOUGH` jobs on both: the
+        What the owner of the workload says of its rates does not matter here. Two
+        accelerators are compared by each group that has `ENOUGH` jobs on both: the
         difference of the medians of log(estimate / run time), with the standard error that
         their deviations give. The accelerator of most comparisons is the unit; another is in
         the profile where it was compared with that one and the range of the ratio is no
@@ -110,7 +121,7 @@ class ObservedRates:
             `measured`; `low` and `high` hold the true ratio in four of five cases, if errors
             are normal.
         """
-        known = self._known.get(workload)
+        known = self._known.get((workload.kind, workload.model or ""))
         if known is None:
             return {}
         pairs = _comparisons(known.groups)
@@ -154,7 +165,7 @@ def _comparisons(groups: Mapping[Hashable, _Group]) -> dict[tuple[str, str], lis
     return pairs
 
 
-def _error(logs: deque[float]) -> float:
+def _error(logs: Sequence[float]) -> float:
     """Give the standard error of the median; a few jobs tell little of their deviation."""
     middle = median(logs)
     deviation = _MAD * median(abs(value - middle) for value in logs)

@@ -143,6 +143,8 @@ class RateBook:
             if rate.value > 0 and name in self._accelerators
         }
         lower = {name: rate for name, rate in lower.items() if rate.value > 0}
+        if list(lower) == [accelerator]:
+            return lower[accelerator]  # a speed says nothing without another one
         logs = [log(rate.value / profile[name].value) for name, rate in lower.items()]
         factor = exp(sum(logs) / len(logs)) if logs else 1.0
         against = f", set against the known rates of {', '.join(lower)}" if logs else ""

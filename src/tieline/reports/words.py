@@ -69,11 +69,27 @@ def assumptions(comparison: Comparison) -> list[str]:
         source = "assumed: the trace does not say"
     return [
         f"Run times hold for {base} ({source}).",
+        *rates(comparison),
         " ".join(estimates(comparison.conditions)),
         " ".join(
             ["Data is where it is needed, and nothing fails.", *stops(comparison.conditions)]
         ),
     ]
+
+
+def rates(comparison: Comparison) -> list[str]:
+    """Give how the rates are known by which jobs ran; nothing where there is only one speed."""
+    at = comparison.scales[-1]
+    one_model = len({pool.accelerator for pool in at.network.pools}) == 1
+    if one_model and all(one.rate_basis.keys() <= {"measured"} for one in at.summaries.values()):
+        return []
+    parts = [
+        f"{name} "
+        + ", ".join(f"{jobs / one.finished:.0%} {basis}" for basis, jobs in one.rate_basis.items())
+        for name, one in at.summaries.items()
+        if one.finished
+    ]
+    return [f"Rates of the jobs, where they ran: {'; '.join(parts)}."] if parts else []
 
 
 def estimates(conditions: Conditions) -> list[str]:
@@ -87,8 +103,8 @@ def estimates(conditions: Conditions) -> list[str]:
     lines = [said[conditions.estimates]]
     if conditions.some_silent:
         lines.append(
-            f"Of {conditions.missing:.3g} of the jobs, drawn at random, nothing is said: jobs that"
-            " ended before tell."
+            f"Of {100 * conditions.missing:.3g}% of the jobs, drawn at random, nothing is said:"
+            " jobs that ended before tell."
         )
     if conditions.error > 1:
         lines.append(

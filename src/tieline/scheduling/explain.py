@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tieline.model.network import Pool
 from tieline.model.reasons import NEVER, WORDS, Reason
 from tieline.model.snapshot import Snapshot
-from tieline.scheduling.offers import value
 from tieline.scheduling.policy import Policy
+from tieline.scheduling.rivals import NO_CONTEST, Contest, Rivals, worth_of
 from tieline.scheduling.room import Room, has_room, open_room, within_quota
 
 
@@ -27,6 +29,8 @@ class PoolAnswer:
     """Price of the pool [finished jobs per accelerator-second]."""
     worth: float
     """What the job is worth there, in the same unit; 0 where it can never run."""
+    contest: Contest
+    """Who stands before it there; nobody where it can never run."""
 
     @property
     def never(self) -> bool:
@@ -45,8 +49,6 @@ class Explanation:
     never: bool
     """Whether no pool will ever run the job as it is."""
     sentence: str
-    hints: tuple[str, ...]
-    """Changes that would each open a pool that only one reason bars, one sentence each."""
 
 
 def explain(snapshot: Snapshot, policy: Policy, pools: Sequence[Pool], row: int) -> Explanation:
@@ -60,38 +62,40 @@ def explain(snapshot: Snapshot, policy: Policy, pools: Sequence[Pool], row: int)
         The job's row.
     """
     room = open_room(snapshot)
-    answers = tuple(_answer(snapshot, policy, room, pool, p, row) for p, pool in enumerate(pools))
+    rivals = Rivals(snapshot, policy, row)
+    answers = tuple(
+        _answer(snapshot, policy, room, rivals, pool, p, row) for p, pool in enumerate(pools)
+    )
     counts = Counter(reason for answer in answers for reason in answer.reasons)
-    home_only = policy.home_only
-    shut = [a for a in answers if a.never or (home_only and Reason.HOME in a.reasons)]
-    never = len(shut) == len(answers)
+    away = {Reason.HOME} if policy.home_only else set()
+    usable = [one for one in answers if not one.never and away.isdisjoint(one.reasons)]
     count = int(snapshot.kinds[snapshot.jobs[row]["kind"]]["count"])
     return Explanation(
         answers=answers,
         counts=dict(sorted(counts.items())),
-        never=never,
-        sentence=_sentence(answers, counts, never=never, count=count),
-        hints=tuple(_hints(answers)),
+        never=not usable,
+        sentence=_sentence(len(answers), usable, counts, count),
     )
 
 
-def _answer(s: Snapshot, policy: Policy, room: Room, pool: Pool, p: int, row: int) -> PoolAnswer:
+def _answer(
+    s: Snapshot, policy: Policy, room: Room, rivals: Rivals, pool: Pool, p: int, row: int
+) -> PoolAnswer:
     k, m = int(s.jobs[row]["kind"]), int(s.pools[p]["market"])
-    found = Reason(int(s.barred[k, m]))
+    bars = Reason(int(s.barred[k, m]))
     if s.kinds[k]["count"] > s.pools[p]["capacity"]:
-        found |= Reason.GANG
+        bars |= Reason.GANG
     if policy.home_only and s.pools[p]["site"] != s.kinds[k]["home"]:
-        found |= Reason.HOME
-    if not found:
-        found = _not_now(s, policy, room, k, p)
-    runs = s.rate[k, m] > 0
+        bars |= Reason.HOME
+    found = bars or _not_now(s, policy, room, k, p)
     return PoolAnswer(
         pool=pool.id,
         reasons=tuple(reason for reason in Reason if reason & found),
         free=int(room.free[p]),
         largest=int(room.largest[p]),
         price=float(s.prices[p]),
-        worth=value(s, row, k, m) / int(s.kinds[k]["count"]) if runs else 0.0,
+        worth=float(worth_of(s, np.array([row]), m)[0]),
+        contest=NO_CONTEST if bars else rivals.at(p),
     )
 
 
@@ -107,32 +111,11 @@ def _not_now(s: Snapshot, policy: Policy, room: Room, k: int, p: int) -> Reason:
 
 
 def _sentence(
-    answers: Sequence[PoolAnswer], counts: Mapping[Reason, int], *, never: bool, count: int
+    pools: int, usable: Sequence[PoolAnswer], counts: Mapping[Reason, int], count: int
 ) -> str:
-    parts = [
-        f"{n} of {len(answers)} pools: {WORDS[reason]}" for reason, n in sorted(counts.items())
-    ]
-    if never:
-        return "No pool can ever run it as it is. " + "; ".join(parts) + "."
-    open_to_it = [answer for answer in answers if not answer.never]
-    free = max(answer.free for answer in open_to_it)
-    needs = (
-        f"It needs {count} accelerators together; the pools it may use have at most {free} free."
-    )
-    return f"It waits. {needs} " + "; ".join(parts) + "."
-
-
-def _hints(answers: Sequence[PoolAnswer]) -> list[str]:
-    cures = {
-        Reason.STACK: "built for this pool's software stack as well",
-        Reason.MEMORY: "with less memory per accelerator",
-        Reason.GANG: "with a smaller gang",
-        Reason.RESIDENCY: "with a residency rule that allows this region",
-        Reason.TRUST: "on a pool that is trusted with its sensitivity",
-        Reason.QUOTA: "with a larger quota",
-    }
-    return [
-        f"{cures[answer.reasons[0]]} it could run on {answer.pool}"
-        for answer in answers
-        if len(answer.reasons) == 1 and answer.reasons[0] in cures
-    ]
+    parts = "; ".join(f"{n} of {pools} pools: {WORDS[one]}" for one, n in sorted(counts.items()))
+    if not usable:
+        return f"No pool can ever run it as it is. {parts}."
+    gang = "1 accelerator" if count == 1 else f"{count} accelerators together"
+    free = max(answer.free for answer in usable)
+    return f"It waits. It needs {gang}; the pools it may use have at most {free} free. {parts}."

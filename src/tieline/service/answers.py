@@ -1,13 +1,18 @@
 """From what the control plane tells to what goes over the wire."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Final
 
 from tieline import __version__
+from tieline.control.history import Estimate
 from tieline.control.ports import JobRecord, StoredEvent
 from tieline.files.job import job_to_dict
+from tieline.model.accelerator import REFERENCE, Rate
 from tieline.model.reasons import WORDS
 from tieline.scheduling.explain import PoolAnswer
 from tieline.service import views
+from tieline.service.prospects import changes_of, forecast_of
 from tieline.wire import schemas
 
 _SECONDS_PER_HOUR: Final = 3600.0
@@ -18,9 +23,16 @@ def job(record: JobRecord) -> schemas.Job:
     return schemas.Job(**_job_fields(record))
 
 
-def job_detail(record: JobRecord) -> schemas.JobDetail:
-    """Give a job with all that was submitted."""
-    return schemas.JobDetail(**_job_fields(record), spec=job_to_dict(record.spec))
+def job_detail(
+    record: JobRecord, expected: Estimate | None, rates: Mapping[str, Rate]
+) -> schemas.JobDetail:
+    """Give a job with all that was submitted, how long it is taken to run, and how fast."""
+    return schemas.JobDetail(
+        **_job_fields(record),
+        spec=job_to_dict(record.spec),
+        estimate=_estimate(expected),
+        rates={name: schemas.Rate(**asdict(rate)) for name, rate in rates.items()},
+    )
 
 
 def jobs(records: list[JobRecord], *, limit: int | None = None) -> schemas.Jobs:
@@ -45,9 +57,12 @@ def why(found: views.Why) -> schemas.Why:
     return schemas.Why(
         job=job(found.job),
         sentence=found.sentence,
+        estimate=_estimate(found.estimate),
         never=told is not None and told.never,
-        pools=[_pool_reasons(one) for one in told.answers] if told else [],
-        hints=list(told.hints) if told else [],
+        pools=[_pool_reasons(one, found.names) for one in told.answers] if told else [],
+        forecast=None if found.outlook is None else forecast_of(found.outlook, found.pools),
+        changes=[] if found.outlook is None else changes_of(found.outlook, found.pools),
+        changes_untried=0 if found.outlook is None else found.outlook.remedies.untried,
     )
 
 
@@ -99,7 +114,14 @@ def _job_fields(record: JobRecord) -> dict[str, object]:
     }
 
 
-def _pool_reasons(one: PoolAnswer) -> schemas.PoolReasons:
+def _estimate(found: Estimate | None) -> schemas.Estimate | None:
+    if found is None:
+        return None
+    return schemas.Estimate(run_s=found.work_s, on=REFERENCE, basis=found.basis)
+
+
+def _pool_reasons(one: PoolAnswer, names: Sequence[str]) -> schemas.PoolReasons:
+    to_beat = one.contest.to_beat
     return schemas.PoolReasons(
         pool=one.pool,
         reasons=list(one.reasons),
@@ -109,6 +131,19 @@ def _pool_reasons(one: PoolAnswer) -> schemas.PoolReasons:
         largest=one.largest,
         price_per_h=one.price * _SECONDS_PER_HOUR,
         worth_per_h=one.worth * _SECONDS_PER_HOUR,
+        running=one.contest.running,
+        ahead=one.contest.ahead,
+        to_beat_per_h=None if to_beat is None else to_beat * _SECONDS_PER_HOUR,
+        rivals=[
+            schemas.Rival(
+                job=names[rival.row],
+                running=rival.running,
+                count=rival.count,
+                worth_per_h=rival.worth * _SECONDS_PER_HOUR,
+                ends_at=rival.ends_s if rival.running else None,
+            )
+            for rival in one.contest.top
+        ],
     )
 
 

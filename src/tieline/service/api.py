@@ -126,7 +126,7 @@ def _add_job_routes(router: APIRouter, plane: ControlPlane) -> None:
     @router.get("/jobs/{job_id}")
     def job(job_id: str) -> JobDetail:
         """Give one job."""
-        return answers.job_detail(plane.job(job_id))
+        return answers.job_detail(*plane.detail(job_id))
 
     @router.post("/jobs/{job_id}/cancel", status_code=202)
     def cancel(job_id: str) -> Job:

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from tieline.control.history import Estimate
 from tieline.control.lifecycle import Status
 from tieline.control.ports import Clock, Engine, JobRecord, Store, StoredEvent
 from tieline.files.document import Document
 from tieline.files.fit import Offer, name_faults
-from tieline.model.errors import NotFoundError
+from tieline.model.accelerator import Rate
+from tieline.model.errors import NotFoundError, TielineError
 from tieline.model.job import JobSpec
+from tieline.service.foresight import foresee
 from tieline.service.loop import Loop
 from tieline.service.views import Health, PoolView, Prices, Why, statement
 
@@ -16,8 +19,9 @@ from tieline.service.views import Health, PoolView, Prices, Why, statement
 class ControlPlane:
     """Takes requests, answers questions, and leaves the work to the loop.
 
-    Threads may share it. Every method is quick: none waits for the loop or, apart from `log`,
-    for a site. Any of them may raise `StoreUnavailable`: nothing was done, try again later.
+    Threads may share it. Every method is quick, `why` within two seconds: none waits for the
+    loop or, apart from `log`, for a site. Any of them may raise `StoreUnavailable`: nothing was
+    done, try again later.
     """
 
     def __init__(
@@ -95,6 +99,29 @@ class ControlPlane:
         """
         return self._store.job(job_id)
 
+    def detail(self, job_id: str) -> tuple[JobRecord, Estimate | None, Mapping[str, Rate]]:
+        """Give one job with its estimate and its rate on each accelerator of the network.
+
+        There are no rates for work of an unknown kind.
+
+        Raises
+        ------
+        NotFoundError
+            No such job.
+        """
+        record = self._store.job(job_id)
+        workload, count = record.spec.workload, record.spec.count
+        models = dict.fromkeys(pool.accelerator for pool in self._offer.network.pools)
+        try:
+            rates = {one: self._offer.rates.rate(workload, one, count) for one in models}
+        except TielineError:
+            rates = {}
+        return record, self._loop.estimate(job_id), rates
+
+    def estimate(self, job_id: str) -> Estimate | None:
+        """Give how long a job is taken to run, and how that is known; None for an ended one."""
+        return self._loop.estimate(job_id)
+
     def jobs(
         self,
         *,
@@ -158,10 +185,12 @@ class ControlPlane:
             No such job.
         """
         record = self._store.job(job_id)
-        explanation = self._loop.explain(job_id)
-        if explanation is not None and record.status is Status.QUEUED:
-            return Why(record, explanation.sentence, explanation)
-        return Why(record, self._loop.set_aside(job_id) or statement(record))
+        found = self._loop.scene(job_id)
+        if found is not None and record.status is Status.QUEUED:
+            scene, now = found
+            return foresee(record, scene, now, self._offer, self._store, self._loop.run_times)
+        sentence = self._loop.set_aside(job_id) or statement(record)
+        return Why(record, sentence, self._loop.estimate(job_id))
 
     def pools(self) -> list[PoolView]:
         """Give every pool as it is now, in the order of the network."""

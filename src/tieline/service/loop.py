@@ -23,15 +23,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tieline.control.cycle import run_cycle
+from tieline.control.history import Estimate
 from tieline.control.lifecycle import Event, Status
 from tieline.control.orders import run_order
 from tieline.control.ports import Change, Clock, Engine, JobRecord, RunOrder, Store
 from tieline.control.reconcile import missing, reconcile, resolve_lost, silent
 from tieline.files.fit import Offer
 from tieline.model.errors import OrderRefused
-from tieline.scheduling.explain import Explanation
 from tieline.scheduling.policy import Policy
-from tieline.service.roster import Cycle, Roster
+from tieline.service.roster import Cycle, Roster, Scene
+from tieline.service.run_times import RunTimes
 from tieline.service.sites import Patience, SiteLink
 from tieline.service.views import Health, PoolView, PriceReading, Prices
 
@@ -95,7 +96,8 @@ class Loop:
             SiteLink(site, engine, self._settings.patience) for site, engine in engines.items()
         ]
         self._pool = {pool.id: pool for pool in offer.network.pools}
-        self._roster = Roster(offer, policy, cycle)
+        self._run_times = RunTimes(offer)
+        self._roster = Roster(offer, policy, cycle, self._run_times)
         self._in_doubt = True
         self._position = 0
         self._history: deque[PriceReading] = deque(maxlen=_HISTORY)
@@ -168,7 +170,8 @@ class Loop:
 
     def _start_anew(self, now: float) -> None:
         """Read all open jobs from the store, as after a crash."""
-        roster = Roster(self._offer, self._policy, self._cycle)
+        self._run_times = RunTimes.of(self._offer, self._store)
+        roster = Roster(self._offer, self._policy, self._cycle, self._run_times)
         position, records = self._store.open_jobs()
         roster.admit(records)
         self._roster, self._position, self._in_doubt = roster, position, False
@@ -283,6 +286,8 @@ class Loop:
         """Record changes, all or none, and let the roster follow."""
         for record in self._store.record(list(changes)):
             self._roster.put(record)
+            if record.status.ended:
+                self._run_times.note(record)
             _LOG.info(
                 "event=%s job=%s attempt=%d pool=%s detail=%r",
                 record.status.name.lower(),
@@ -294,13 +299,23 @@ class Loop:
 
     # -------------------------------------------------------------- for other threads
 
-    def explain(self, job_id: str) -> Explanation | None:
-        """Give every pool's answer to a job that the scheduler lets wait; None for others."""
-        return self._roster.explain(job_id)
+    def scene(self, job_id: str) -> tuple[Scene, float] | None:
+        """Give what a waiting job competes with, and the time; None for one that does not wait."""
+        found = self._roster.scene(job_id)
+        return found and (found, max(self._clock.now(), self._ticked_at or 0.0))
+
+    @property
+    def run_times(self) -> RunTimes:
+        """What is known of run times now; replaced when the loop starts anew."""
+        return self._run_times
 
     def set_aside(self, job_id: str) -> str:
         """Give why the scheduler does not consider a job; empty when it does."""
         return self._roster.set_aside(job_id)
+
+    def estimate(self, job_id: str) -> Estimate | None:
+        """Give how long an open job is taken to run; None for one it does not consider."""
+        return self._roster.estimate(job_id)
 
     def has_forgotten(self, record: JobRecord) -> bool:
         """Whether the site of an ended job keeps its run no longer."""

@@ -6,22 +6,21 @@ cycle. The state is touched under one lock, so that other threads can look at it
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from tieline.control.cycle import Actions, Observations, Rows
+from tieline.control.history import Estimate
 from tieline.control.lifecycle import Status
 from tieline.control.ports import JobRecord
 from tieline.control.state import State
 from tieline.files.fit import Offer, name_faults
-from tieline.model.accelerator import REFERENCE
 from tieline.model.errors import TielineError
-from tieline.model.job import DEFAULT_ESTIMATE_S, JobKind, JobSpec
+from tieline.model.job import JobKind
 from tieline.model.network import Pool
-from tieline.scheduling.explain import Explanation, explain
 from tieline.scheduling.policy import Decision, Policy
+from tieline.service.run_times import RunTimes
 from tieline.service.views import PoolView, PriceReading
 
 #: `control.run_cycle`, or what records its calls.
@@ -32,12 +31,25 @@ _MANY_ROWS: Final = 100_000
 _SPARSE: Final = 4
 
 
+class Scene(NamedTuple):
+    """The state around one waiting job, to be looked at without the lock."""
+
+    state: State
+    """As `State.fork` gives it."""
+    row: int
+    names: tuple[str, ...]
+    """Job ids by row."""
+
+
 class Roster:
     """What the loop knows between two ticks; made anew from the store whenever in doubt."""
 
-    def __init__(self, offer: Offer, policy: Policy, run_cycle: Cycle) -> None:
+    def __init__(
+        self, offer: Offer, policy: Policy, run_cycle: Cycle, run_times: RunTimes
+    ) -> None:
         """Start without a job, every pool free."""
         self._offer = offer
+        self._run_times = run_times
         self._run_cycle = run_cycle
         self._lock = threading.Lock()
         self._state = State(offer.network, policy, offer.accelerators, offer.rates)
@@ -49,6 +61,7 @@ class Roster:
         self._held: dict[str | None, dict[str, JobRecord]] = {}
         self._lost: dict[str, JobRecord] = {}
         self._aside: dict[str, str] = {}
+        self._estimate: dict[str, Estimate] = {}
         self._ended: list[int] = []
         self._withdrawn: list[int] = []
         self._submitted: dict[int, None] = {}
@@ -82,6 +95,10 @@ class Roster:
         """Give why the scheduler does not consider a job; empty when it does."""
         return self._aside.get(job_id, "")
 
+    def estimate(self, job_id: str) -> Estimate | None:
+        """Give how long an open job is taken to run; None for one it does not consider."""
+        return self._estimate.get(job_id)
+
     # ------------------------------------------------------------------------ changes
 
     def admit(self, records: Sequence[JobRecord]) -> None:
@@ -103,6 +120,7 @@ class Roster:
             index.pop(record.id, None)
         if record.status.ended:
             self._aside.pop(record.id, None)
+            self._estimate.pop(record.id, None)
             self._job_at.pop(self._row.pop(record.id, -1), None)
             return
         self._records[record.id] = record
@@ -161,13 +179,15 @@ class Roster:
 
     # ------------------------------------------------------------- for other threads
 
-    def explain(self, job_id: str) -> Explanation | None:
-        """Give every pool's answer to a job that the scheduler lets wait; None for others."""
+    def scene(self, job_id: str) -> Scene | None:
+        """Give a copy of all a waiting job competes with; None for a job that does not wait."""
         with self._lock:
             row = self._row.get(job_id)
             if row is None or not self._state.snapshot.jobs[row]["waiting"]:
                 return None
-            return explain(self._state.snapshot, self._state.policy, self._pools, row)
+            state, rows = self._state.fork()
+        names = tuple(self._job_at.get(one, "?") for one in rows.tolist())
+        return Scene(state, int(np.searchsorted(rows, row)), names)
 
     def pool_views(self, complaints: Mapping[str, str]) -> list[PoolView]:
         """Give every pool as it is now; `complaints` says what is wrong with each site."""
@@ -231,22 +251,15 @@ class Roster:
         return self._state.intern(JobKind(spec.tenant, spec.workload, spec.count))
 
     def _add_rows(self, records: Sequence[JobRecord], kinds: Sequence[int | None]) -> None:
+        found = [self._run_times.estimate(record.spec) for record in records]
         first = self._state.add(
             np.array(kinds, np.int32),
-            np.array([self._work(record.spec) for record in records]),
+            np.array([estimate.work_s for estimate in found]),
             np.array([record.submitted_at for record in records]),
         )
         for row, record in enumerate(records, first):
             self._row[record.id], self._job_at[row] = row, record.id
-
-    def _work(self, spec: JobSpec) -> float:
-        """Give the estimated run time on the reference accelerator [s]."""
-        given = spec.estimate_s
-        estimate = given if given is not None and 0 <= given < inf else DEFAULT_ESTIMATE_S
-        known_on = spec.estimate_on or REFERENCE
-        if known_on not in self._offer.accelerators:
-            return estimate
-        return estimate * self._offer.rates.rate(spec.workload, known_on, spec.count).value
+            self._estimate[record.id] = found[row - first]
 
     def _restore(self, records: Sequence[JobRecord]) -> None:
         self._state.restore(

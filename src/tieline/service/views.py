@@ -3,14 +3,16 @@
 Units: seconds (UTC epoch) and accelerators; prices are finished jobs per accelerator-second.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tieline.control.history import Estimate
 from tieline.control.lifecycle import Status
 from tieline.control.ports import JobRecord
 from tieline.model.network import Pool
 from tieline.model.units import format_duration
 from tieline.scheduling.explain import Explanation
+from tieline.simulation.outlook import Outlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,16 @@ class Why:
 
     job: JobRecord
     sentence: str
+    estimate: Estimate | None = None
+    """How long it is taken to run; only for a job that the scheduler considers."""
     explanation: Explanation | None = None
     """Every pool's answer; only for a job that waits and that the scheduler has looked at."""
+    outlook: Outlook | None = None
+    """When it will start; only with an explanation."""
+    names: Sequence[str] = ()
+    """Ids of the jobs that rows of the explanation stand for."""
+    pools: Sequence[str] = ()
+    """Ids of the pools that rows of the outlook stand for."""
 
 
 @dataclass(frozen=True, slots=True)

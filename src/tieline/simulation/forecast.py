@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from tieline.control.cycle import Observations, absorb
 from tieline.control.state import State
-from tieline.model.snapshot import Snapshot
 from tieline.simulation.driver import World, drive, trace_world
 from tieline.simulation.futures import Future
 from tieline.simulation.schedule import Schedule
@@ -127,16 +126,21 @@ class _Run:
         fork, _ = state.fork()
         n = fork.add(future.kind, future.work, future.submit_s)
         s = fork.snapshot
+        schedule = Schedule.empty(fork.n_jobs, len(s.pools))
+        running = s.running[: s.n_running[0]]
+        schedule.end_s[running] = future.end_s
+        run_s = s.jobs["work"][: fork.n_jobs] * np.concatenate([future.ratio, future.later_ratio])
+        run_s[running] = inf  # how far they are, their ends say
+        # Told to stop, they have not stopped yet: they will at once, and wait again.
+        stopping = running[s.jobs["stopping"][running]].astype(np.int64)
+        schedule.end_s[stopping] = np.nan
+        run_s[stopping] = s.jobs["work"][stopping] * future.ratio[stopping]
+        at_once = np.concatenate([rows, stopping]) if anew else stopping
+        absorb(fork, Observations(ended=stopping, withdrawn=at_once), now)
         submit_s = s.jobs["submitted"][: fork.n_jobs].copy()
-        later = np.arange(n, fork.n_jobs)
-        ratio = np.concatenate([future.ratio, future.later_ratio])
-        if anew:
-            absorb(fork, Observations(withdrawn=rows), now)
-            submit_s[rows] = now
-            later = np.concatenate([rows, later])
-        schedule = _under_way(s, future, now, fork.n_jobs)
-        run_s = s.jobs["work"][: fork.n_jobs] * ratio
-        world = trace_world(fork, submit_s, run_s, later, schedule, None)
+        submit_s[at_once] = now
+        arriving = np.concatenate([at_once, np.arange(n, fork.n_jobs)])
+        world = trace_world(fork, submit_s, run_s, arriving, schedule, None)
         self.cut = False
         self.reached_s = now
         drive(fork, self._watched(world, schedule, rows, future.until_s, go_on))
@@ -168,20 +172,6 @@ class _Run:
                 happens = None
             if len(actions.rows) and not np.isnan(schedule.start_s[rows]).any():
                 return
-
-
-def _under_way(s: Snapshot, future: Future, now: float, n: int) -> Schedule:
-    """Give a schedule in which the running jobs run on, to their true ends in this future."""
-    schedule = Schedule.empty(n, len(s.pools))
-    rows = s.running[: s.n_running[0]]
-    jobs, ratio = s.jobs[rows], future.ratio[rows]
-    rate = s.rate[jobs["kind"], s.pools["market"][jobs["pool"]]]
-    takes = jobs["work"] / np.where(rate > 0, rate, 1.0)
-    # A ratio of 1 ends the job at its estimate, to the last bit.
-    schedule.end_s[rows] = np.maximum(now, jobs["ends"] + (ratio - 1.0) * takes)
-    schedule.start_s[rows] = jobs["began"]
-    schedule.pool[rows] = jobs["pool"]
-    return schedule
 
 
 def _summary(runs: Sequence[_Run], i: int) -> Forecast:

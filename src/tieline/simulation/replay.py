@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieline.control.state import State
-from tieline.model.accelerator import Accelerator
+from tieline.model.accelerator import BASES, Accelerator, Basis
 from tieline.model.network import Network
 from tieline.model.rates import RateBook
 from tieline.model.reasons import Reason
 from tieline.model.trace import Trace
 from tieline.scheduling.policy import Decision, Policy
 from tieline.simulation.conditions import Conditions, Knowledge
-from tieline.simulation.driver import simulate
+from tieline.simulation.driver import Visits, simulate
 from tieline.simulation.estimates import Estimates
 from tieline.simulation.price_record import PriceRecord, PriceRecorder
 from tieline.simulation.rounds import Rounds, simulate_rounds
 from tieline.simulation.schedule import Schedule
-from tieline.simulation.workload import add_trace, recorded_on, step_times
+from tieline.simulation.workload import add_trace, recorded_on, speeds, step_times
 
 #: Cycles between two reports of progress.
 _STRIDE: Final = 2048
@@ -51,6 +51,8 @@ class Replay:
     conditions: Conditions
     estimates: Mapping[Knowledge, int]
     """Jobs submitted, by where their estimates came from."""
+    basis: Mapping[Basis, int]
+    """Jobs that ran, by how the rate is known of their kind where they ran."""
 
     @property
     def ran(self) -> NDArray[np.bool_]:
@@ -68,7 +70,7 @@ class Replay:
         return self.schedule.end_s - self.trace.submit_s
 
 
-def replay(
+def replay(  # noqa: PLR0913 - four parts, and options
     network: Network,
     trace: Trace,
     policy: Policy,
@@ -77,6 +79,7 @@ def replay(
     relative_to: str | None = None,
     conditions: Conditions | None = None,
     on_progress: Callable[[float], None] | None = None,
+    visits: Visits | None = None,
 ) -> Replay:
     """Run the jobs of a trace on a network under a policy, to the end of the last one.
 
@@ -90,6 +93,8 @@ def replay(
         What the scheduler is told; by default every run time as it is.
     on_progress
         Called now and then with the simulated time [s].
+    visits
+        When to look into the replay; they change nothing. Not for one in rounds.
 
     Returns
     -------
@@ -106,7 +111,7 @@ def replay(
     """
     conditions = conditions or Conditions()
     base = relative_to or recorded_on(network, trace)
-    rates = RateBook(accelerators, relative_to=base, throughputs=trace.throughputs)
+    rates = RateBook(accelerators, relative_to=base, throughputs=speeds(network, trace))
     preempts = policy.preempts or conditions.round_s is not None
     state = State(network, replace(policy, preempts=preempts), accelerators, rates)
     runnable = add_trace(state, trace, conditions.stop_s)
@@ -123,7 +128,7 @@ def replay(
 
     jobs = (state, trace.submit_s, trace.duration_s, runnable)
     if conditions.round_s is None:
-        schedule = simulate(*jobs, watch, estimator=estimates)
+        schedule = simulate(*jobs, watch, estimator=estimates, visits=visits)
     else:
         rounds = Rounds(conditions.round_s, step_times(trace))
         schedule = simulate_rounds(*jobs, rounds, watch, estimates)
@@ -141,7 +146,20 @@ def replay(
         clearing=recorder.record(),
         conditions=conditions,
         estimates=estimates.counts if estimates else {"exact": int(runnable.sum())},
+        basis=_bases(state, schedule.pool, kind),
     )
+
+
+def _bases(state: State, pools: NDArray[np.int32], kinds: NDArray[np.int32]) -> dict[Basis, int]:
+    """Count jobs by the basis of their rates; both have axis J, and -1 is no pool."""
+    models = np.array([state.models.index(pool.accelerator) for pool in state.network.pools])
+    started = pools >= 0
+    pairs = kinds[started].astype(np.int64) * len(state.models) + models[pools[started]]
+    counts: dict[Basis, int] = dict.fromkeys(BASES, 0)
+    for pair, jobs in zip(*(part.tolist() for part in np.unique_counts(pairs)), strict=True):
+        kind, model = state.kinds[pair // len(state.models)], pair % len(state.models)
+        counts[state.rates.rate(kind.workload, state.models[model], kind.count).basis] += jobs
+    return {basis: jobs for basis, jobs in counts.items() if jobs}
 
 
 def _rates(state: State) -> NDArray[np.float64]:

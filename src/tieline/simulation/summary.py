@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tieline.model.accelerator import Basis
 from tieline.model.reasons import Reason
 from tieline.simulation.bound import Bound
 from tieline.simulation.conditions import Knowledge
@@ -63,6 +64,8 @@ class Summary:
     policy without prices."""
     estimates: Mapping[Knowledge, int]
     """Jobs by where their estimates came from."""
+    rate_basis: Mapping[Basis, int]
+    """Jobs that ran, by how their rate is known where they ran."""
     by_tenant: Mapping[str, Tenant]
 
 
@@ -113,6 +116,7 @@ def summarise(replay: Replay, bound: Bound | None) -> Summary:
             _by_pool(replay, clearing.mean(1.0), span) if clearing is not None else None
         ),
         estimates=replay.estimates,
+        rate_basis=replay.basis,
         by_tenant=_by_tenant(replay),
     )
 

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from tieline.control.state import State
 from tieline.model.job import JobKind
 from tieline.model.network import Network
+from tieline.model.throughputs import ThroughputTable
 from tieline.model.trace import Trace
+
+
+def speeds(network: Network, trace: Trace) -> ThroughputTable | None:
+    """Give all measured speeds: those that came with the trace before those of the network."""
+    if trace.throughputs is None:
+        return network.throughputs
+    return trace.throughputs.over(network.throughputs)
 
 
 def recorded_on(network: Network, trace: Trace) -> str:

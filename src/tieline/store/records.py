@@ -66,7 +66,9 @@ def spec_from_json(text: str) -> JobSpec:
     older code must not overlook comes with a migration, for which older code stops.
     """
     data = _known(JobSpec, json.loads(text))
-    data["workload"] = Workload(**_known(Workload, data["workload"]))
+    workload = _known(Workload, data["workload"])
+    workload["rates"] = tuple((name, rate) for name, rate in workload.get("rates", ()))
+    data["workload"] = Workload(**workload)
     for name, kind in (("datasets", tuple), ("residency", frozenset)):
         if name in data:
             data[name] = kind(data[name])

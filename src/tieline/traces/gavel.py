@@ -1,10 +1,11 @@
 """Jobs with measured speeds on several accelerators, as in Gavel's experiments.
 
 The jobs: job_id, arrival_s, model, scale_factor (gang size), total_steps, priority_weight.
-The speeds: worker_type, model, scale_factor, steps_per_s (alone, consolidated). Source:
-Narayanan et al., OSDI '20.
+The speeds: worker_type, model, scale_factor, steps_per_s (alone, consolidated), as
+`tieline.traces.throughputs` reads them. Source: Narayanan et al., OSDI '20.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,9 @@ from tieline.model.throughputs import ThroughputTable
 from tieline.model.trace import Trace
 from tieline.traces.rows import MAX_COUNT, Rows
 from tieline.traces.source import Source
+from tieline.traces.throughputs import read_throughputs
 
 COLUMNS: Final = ("arrival_s", "model", "scale_factor", "total_steps")
-SPEEDS: Final = ("worker_type", "model", "scale_factor", "steps_per_s")
-
-#: Speeds of gangs spread over several servers; a gang here is always consolidated.
-_SPREAD: Final = "_unconsolidated"
 
 
 def matches(source: Source) -> bool:
@@ -45,14 +43,21 @@ def read(source: Source, *, throughputs: str | None = None, reference: str = "v1
     rows.require(*COLUMNS)
     rows.numbers("scale_factor", minimum=1, maximum=MAX_COUNT, whole=True)
     rows.numbers("total_steps", minimum=0)
-    speeds = _speeds(source, throughputs)
-    types = speeds["worker_type"].unique().sort().to_list()
-    if reference not in types:
+    table = _speeds(source, throughputs)
+    if reference not in table.accelerators:
         raise InputError(
             f"{throughputs or 'throughputs.csv'}: no speed on the reference {reference!r};"
-            f" measured are {', '.join(types)} (option `reference`)"
+            f" measured are {', '.join(table.accelerators)} (option `reference`)"
         )
-    on_reference = speeds.filter(pl.col("worker_type") == reference)
+    on_reference = pl.DataFrame(
+        [
+            (model, float(count), speed)
+            for (model, kind, count), speed in table.steps_per_s.items()
+            if kind == reference and speed > 0
+        ],
+        schema={"model": pl.String, "scale_factor": pl.Float64, "steps_per_s": pl.Float64},
+        orient="row",
+    )
     rows.frame = rows.frame.join(
         on_reference, on=["model", "scale_factor"], how="left", maintain_order="left"
     )
@@ -70,30 +75,15 @@ def read(source: Source, *, throughputs: str | None = None, reference: str = "v1
         pl.col("scale_factor").alias("count"),
         pl.lit(reference).alias("accelerator"),
     )
-    keys = zip(
-        speeds["model"], speeds["worker_type"], speeds["scale_factor"].cast(int), strict=True
-    )
-    table = ThroughputTable(dict(zip(keys, speeds["steps_per_s"], strict=True)), reference)
+    table = replace(table, reference=reference)
     return rows.finish(default_class="training", throughputs=table)
 
 
-def _speeds(jobs: Source, throughputs: str | None) -> pl.DataFrame:
-    """Give the measured speeds above 0 of consolidated gangs."""
+def _speeds(jobs: Source, throughputs: str | None) -> ThroughputTable:
     path = Path(throughputs) if throughputs else jobs.path.with_name("throughputs.csv")
     if throughputs is None and not path.exists():
         raise InputError(
             f"{jobs.path}: needs measured speeds and there is no {path.name} beside it; name the"
             " table with the option `throughputs`"
         )
-    source = Source.open(path)
-    speeds = Rows(source, source.table())
-    speeds.require(*SPEEDS)
-    speeds.numbers("scale_factor", minimum=1, maximum=MAX_COUNT, whole=True)
-    speeds.numbers("steps_per_s", minimum=0)
-    spread = pl.col("worker_type").str.ends_with(_SPREAD)
-    frame = speeds.frame.filter(~spread & (pl.col("steps_per_s") > 0)).select(SPEEDS)
-    twice = frame.filter(frame.select(SPEEDS[:3]).is_duplicated())
-    if not twice.is_empty():
-        kind, model, size = twice.row(0)[:3]
-        raise InputError(f"{path}: {model!r} on {kind} with gang size {size:g} stands twice")
-    return frame
+    return read_throughputs(path)

@@ -4,7 +4,7 @@ A submission is not among them: its body is what a job file holds (`tieline.file
 """
 
 from enum import Enum
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -75,10 +75,33 @@ class Job(Message):
     detail: str = Field(description="plain words where the status is not enough")
 
 
+class Estimate(Message):
+    """How long a job is taken to run, without moving data."""
+
+    run_s: float
+    on: str = Field(description="the accelerator it holds for")
+    basis: str = Field(
+        description="`user`: as the job file says; `history`: from ended jobs like it; "
+        "`default`: nobody knows"
+    )
+
+
+class Rate(Message):
+    """How fast a job runs on an accelerator, and how that is known."""
+
+    value: float = Field(description="relative to nvidia-h200-sxm (1); 0 cannot run")
+    low: float | None
+    high: float | None
+    basis: str = Field(description="`measured`, `inferred` or `assumed`")
+    source: str
+
+
 class JobDetail(Job):
     """One job with all that was submitted."""
 
     spec: dict[str, object] = Field(description="in the shape of a job file, defaults left out")
+    rates: dict[str, Rate] = Field(default={}, description="by accelerator of the network")
+    estimate: Estimate | None = Field(default=None, description="none for an ended job")
 
 
 class Jobs(Message):
@@ -105,6 +128,16 @@ class Events(Message):
     events: list[Event]
 
 
+class Rival(Message):
+    """A job that a waiting one would have to beat at a pool."""
+
+    job: str
+    running: bool = Field(description="whether it runs there; else it waits and comes first")
+    count: int = Field(description="accelerators of the gang")
+    worth_per_h: float = Field(description="finished jobs per accelerator-hour")
+    ends_at: float | None = Field(description="estimated; none for one that waits")
+
+
 class PoolReasons(Message):
     """One pool's answer to a waiting job."""
 
@@ -116,6 +149,40 @@ class PoolReasons(Message):
     largest: int = Field(description="the most free accelerators on one node")
     price_per_h: float = Field(description="finished jobs per accelerator-hour")
     worth_per_h: float = Field(description="what the job is worth there, in the same unit")
+    running: int = Field(default=0, description="jobs that run there")
+    ahead: int = Field(default=0, description="waiting jobs that come first there")
+    to_beat_per_h: float | None = Field(
+        default=None,
+        description="worth that would put the job first of those that wait; none under policies "
+        "that go by turn, and where it can never run",
+    )
+    rivals: list[Rival] = Field(default=[], description="the first three of both")
+
+
+class StartForecast(Message):
+    """When a waiting job will start."""
+
+    at: float = Field(description="the moment of the forecast")
+    start_at: float | None = Field(description="the median; none when later than `until_at`")
+    low_at: float | None
+    high_at: float | None
+    chance: float = Field(description="how likely the start is between low and high")
+    until_at: float | None = Field(description="how far it was looked ahead; none: to the end")
+    never: bool = Field(description="whether it does not start unless something is changed")
+    pool: str | None = Field(description="where it most probably starts")
+    runs: int = Field(description="simulated futures in which it started")
+    sentence: str
+    grounds: list[str] = Field(description="what the futures were drawn from")
+
+
+class Change(Message):
+    """A change that would start a waiting job sooner."""
+
+    words: str = Field(description="such as `built for cann as well`")
+    by: Literal["user", "operator"] = Field(description="whose rule it changes")
+    start_at: float | None = Field(description="none when later than can be told")
+    pool: str | None
+    sentence: str
 
 
 class Why(Message):
@@ -123,9 +190,15 @@ class Why(Message):
 
     job: Job
     sentence: str
+    estimate: Estimate | None = Field(default=None, description="none for an ended job")
     never: bool = Field(description="whether no pool will ever run the job as it is")
     pools: list[PoolReasons] = Field(description="empty unless the job waits")
-    hints: list[str] = Field(description="changes that would each open a pool")
+    forecast: StartForecast | None = Field(default=None, description="none unless the job waits")
+    changes: list[Change] = Field(
+        default=[],
+        description="that would start it sooner: the cheapest first, each sooner than the last",
+    )
+    changes_untried: int = Field(default=0, description="that there was no time to try")
 
 
 class Pool(Message):
