@@ -1,5 +1,6 @@
 """The clearing: prices, value and certified bound, against exact optima by HiGHS."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -39,7 +40,7 @@ def placed(decision: Decision) -> list[tuple[int, int]]:
 def test_the_bound_holds_and_is_tight_on_small_markets() -> None:
     """On 250 drawn markets: integer optimum >= value, LP optimum <= bound, both close.
 
-    Limits are twice the means measured on 600 markets: the value 1.0 % below the integer
+    Limits are about twice the means measured on 600 markets: the value 0.55 % below the integer
     optimum (which knows no nodes), the bound 0.2 % above the LP optimum.
     """
     short_of_integer, above_lp = [], []
@@ -52,7 +53,7 @@ def test_the_bound_holds_and_is_tight_on_small_markets() -> None:
         if whole > 0:
             short_of_integer.append(1 - decision.value / whole)
             above_lp.append(decision.bound / relaxed - 1)
-    assert np.mean(short_of_integer) < 0.02
+    assert np.mean(short_of_integer) < 0.01
     assert np.mean(above_lp) < 0.004
 
 
@@ -102,20 +103,17 @@ def test_prices_follow_demand_and_stay_above_zero(
     assert (after[free == 0] == before[free == 0]).all()
 
 
-@pytest.mark.parametrize("policy", [SHORTEST, PRICE], ids=lambda policy: policy.name)
 @given(case=cases(rates=(1.0,), quotas=False, filters=False), nodes=st.integers(1, 3))
-def test_one_pool_serves_the_least_accelerator_time_first(
-    policy: Policy, case: Case, nodes: int
-) -> None:
-    """On one pool jobs start in order of accelerators x run time, whichever fit."""
+def test_one_pool_serves_the_least_accelerator_time_first(case: Case, nodes: int) -> None:
+    """`shortest` starts jobs on one pool by accelerators x run time, whichever fit."""
     case = Case(
         network([(0, "a", nodes, 6)]),
         tuple(kind(k, own.count) for k, own in enumerate(case.kinds)),
         case.speeds,
         tuple(Job(job.kind, 0.0, job.run + 1 + row / 97) for row, job in enumerate(case.jobs)),
     )
-    snapshot, decision = decided(case, policy)
-    left, expected = Left(snapshot, policy), []
+    snapshot, decision = decided(case, SHORTEST)
+    left, expected = Left(snapshot, SHORTEST), []
     by_size = sorted(
         range(len(case.jobs)),
         key=lambda row: case.jobs[row].run * case.kinds[case.jobs[row].kind].count,
@@ -128,6 +126,28 @@ def test_one_pool_serves_the_least_accelerator_time_first(
             given_seats = decision.plan.seats[plan[row]["first"] : plan[row]["last"]]
             left.take(k, 0, dict(given_seats[["node", "amount"]].tolist()))
     assert [row for row, _ in placed(decision)] == expected
+
+
+@given(case=cases(rates=(1.0,), quotas=False, filters=False), size=st.integers(1, 12))
+def test_one_node_is_filled_best(case: Case, size: int) -> None:
+    """On one node the value is that of the best subset of jobs, to the tolerance."""
+    case = replace(
+        case, network=network([(0, "a", 1, size)]), speeds=({"a": 1.0},) * len(case.kinds)
+    )
+    snapshot, decision = decided(case, PRICE)
+    assert decision.value >= optimum(snapshot, integer=True) * (1 - 1e-3 - INTEGRALITY)
+
+
+def test_a_large_gang_goes_before_several_small_ones_that_are_worth_less_together() -> None:
+    """Value per accelerator puts the small job first, and wastes three accelerators by it."""
+    case = Case(
+        network([(0, "a", 1, 4)]),
+        (kind(0, 1), kind(1, 4)),
+        ({"a": 1.0}, {"a": 1.0}),
+        (Job(0, 0.0, 100.0), Job(1, 0.0, 30.0)),
+    )
+    assert placed(decided(case, SHORTEST)[1]) == [(0, 0)]
+    assert placed(decided(case, PRICE)[1]) == [(1, 0)]
 
 
 @given(case=cases())

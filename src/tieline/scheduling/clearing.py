@@ -7,17 +7,19 @@ For any prices lambda >= 0 the dual function
     D(lambda) = sum_j max(0, max_o (v_o - lambda_m n_o)) + sum_m lambda_m free_m
 
 is at least the optimum, so (D - achieved) / D is a certified gap. An auction finds prices and
-an assignment; the greedy order by value per accelerator gives another, and the better one
-is taken.
+an assignment; the greedy order by value per accelerator gives another. Where few candidates
+matter, the better one is improved by assigning pairs of markets anew.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.auction import auction, candidates
 from tieline.scheduling.compiled import Array, compiled
+from tieline.scheduling.exchange import assignment, exchange
 from tieline.scheduling.fill import fill
 from tieline.scheduling.offers import quota_left, surpluses, tightest_pool, value
 from tieline.scheduling.room import Plan, Room, take, within_quota
@@ -29,6 +31,20 @@ _TOLERANCE: Final = 1e-3
 _SMALL: Final = 512
 #: Price steps of a refinement at most.
 _STEPS: Final = 24
+
+
+class Draft(NamedTuple):
+    """A plan that is laid anew again and again."""
+
+    start: Room
+    """What is free at the start; read only."""
+    room: Room
+    """What the plan as laid leaves."""
+    plan: Plan
+    cursor: NDArray[np.int64]
+    """Shape (K,): the first waiting job of each kind that the plan leaves out."""
+    places: NDArray[np.int64]
+    """Shape (candidates,): places in the queue."""
 
 
 @compiled
@@ -136,22 +152,30 @@ def copy_room(room: Room) -> Room:
 
 
 @compiled
-def _refine(
-    s: Snapshot, room: Room, plan: Plan, places: Array, free: Array, prices: Array, best: float
-) -> tuple[float, float]:
+def _lay(s: Snapshot, d: Draft, order: Array, won: Array, prices: Array) -> float:
+    """Lay the plan anew: seat the winners in the order given, then fill; give its value."""
+    start, room = d.start, d.room
+    room.free[:], room.largest[:], room.most[:] = start.free, start.largest, start.most
+    room.node_free[:], room.used[:] = start.node_free, start.used
+    d.plan.size[0] = 0
+    planned = np.zeros(len(s.queue), np.bool_)
+    placed = _seat_winners(s, room, d.plan, d.places, order, won, planned)
+    more, _unused = fill(s, room, prices, d.plan, planned, d.cursor)
+    return placed + more
+
+
+@compiled
+def _refine(s: Snapshot, d: Draft, free: Array, prices: Array, best: float) -> tuple[float, float]:
     """Walk the prices downhill on D and fill at each step; give the best value and bound met.
 
     Writes to `prices` those at which the best fill was met; leaves them when none of the
     fills beats `best`.
     """
     trial, demand = prices.copy(), np.empty(len(prices), np.float64)
-    cursor = np.empty(len(s.kinds), np.int64)
-    bound = np.inf
+    nobody, bound = np.zeros(0, np.int64), np.inf
     for _ in range(_STEPS):
-        bound = min(bound, dual(s, room, trial, free, places, demand))
-        plan.size[0] = 0
-        planned = np.zeros(len(s.queue), np.bool_)
-        placed, _unused = fill(s, copy_room(room), trial, plan, planned, cursor)
+        bound = min(bound, dual(s, d.start, trial, free, d.places, demand))
+        placed = _lay(s, d, nobody, nobody, trial)
         if placed > best:
             best = placed
             prices[:] = trial
@@ -159,6 +183,52 @@ def _refine(
             break
         polyak_step(trial, demand, free, bound - best)
     return best, bound
+
+
+@compiled
+def _by_size(s: Snapshot, places: Array) -> Array:
+    """Give the order of the candidates by falling gang size: large ones find seats first."""
+    sizes = np.empty(len(places), np.int64)
+    for i in range(len(places)):
+        sizes[i] = s.kinds[s.jobs[s.queue[places[i]]].kind].count
+    return np.argsort(-sizes, kind="mergesort")
+
+
+@compiled
+def _improve(
+    s: Snapshot, d: Draft, free: Array, order: Array, won: Array, prices: Array, placed: float
+) -> float:
+    """Exchange jobs between markets, starting from the plan as laid; keep the better plan.
+
+    Parameters
+    ----------
+    order, won, prices
+        What the plan was laid from.
+    """
+    better = assignment(s, d.plan, d.places)
+    exchange(s, d.start, free, d.places, better)
+    improved = _lay(s, d, _by_size(s, d.places), better, prices)
+    return improved if improved > placed else _lay(s, d, order, won, prices)
+
+
+@compiled
+def _clear_many(s: Snapshot, d: Draft, free: Array) -> tuple[float, float]:
+    """Plan the clearing of several markets."""
+    prices, demand = np.zeros(len(free), np.float64), np.empty(len(free), np.float64)
+    order = _by_value(s, d.start, d.places)
+    won = auction(s, d.start, free, d.places, order, prices)
+    bound = dual(s, d.start, prices, free, d.places, demand)
+    placed = _lay(s, d, order, won, prices)
+    if bound - placed <= _TOLERANCE * bound or len(d.places) > _SMALL:
+        return placed, bound
+    refined, lower = _refine(s, d, free, prices, placed)
+    bound = min(bound, lower)
+    if refined > placed:
+        won[:] = -1
+    placed = _lay(s, d, order, won, prices)
+    if bound - placed > _TOLERANCE * bound:
+        placed = _improve(s, d, free, order, won, prices, placed)
+    return placed, bound
 
 
 @compiled
@@ -173,33 +243,19 @@ def clear(s: Snapshot, room: Room, plan: Plan, cursor: Array) -> tuple[float, fl
         Shape (K,): written; the first waiting job of each kind that was not planned.
     """
     free = market_free(s, room)
-    prices = np.zeros(len(s.markets), np.float64)
-    planned = np.zeros(len(s.queue), np.bool_)
-    if np.count_nonzero(free) <= 1:
-        return fill(s, room, prices, plan, planned, cursor)
-    places = candidates(s, room, free)
-    order = _by_value(s, room, places)
-    won = auction(s, room, free, places, order, prices)
-    start, demand = copy_room(room), np.empty(len(prices), np.float64)
-    bound = dual(s, room, prices, free, places, demand)
-    placed = _seat_winners(s, room, plan, places, order, won, planned)
-    more, _unused = fill(s, room, prices, plan, planned, cursor)
-    placed += more
-    if bound - placed <= _TOLERANCE * bound or len(places) > _SMALL:
+    if np.count_nonzero(free) > 1:
+        draft = Draft(copy_room(room), room, plan, cursor, candidates(s, room, free))
+        placed, bound = _clear_many(s, draft, free)
         return placed, max(placed, bound)
-    refined, lower = _refine(s, start, plan, places, free, prices, placed)
-    bound = min(bound, lower)
-    # The plan was scratch while refining: lay the better one anew.
-    plan.size[0] = 0
-    planned[:] = False
-    for p in range(len(s.pools)):
-        room.free[p], room.largest[p] = start.free[p], start.largest[p]
-    room.most[:], room.node_free[:], room.used[:] = start.most, start.node_free, start.used
-    if refined > placed:
-        placed, _unused = fill(s, room, prices, plan, planned, cursor)
-    else:
-        placed = _seat_winners(s, room, plan, places, order, won, planned)
-        placed += fill(s, room, prices, plan, planned, cursor)[0]
+    start, no_prices = copy_room(room), np.zeros(len(free), np.float64)
+    planned = np.zeros(len(s.queue), np.bool_)
+    placed, bound = fill(s, room, no_prices, plan, planned, cursor)
+    if bound - placed > _TOLERANCE * bound:
+        places = candidates(s, start, free)
+        if len(places) <= _SMALL:
+            draft = Draft(start, room, plan, cursor, places)
+            nobody = np.zeros(0, np.int64)
+            placed = _improve(s, draft, free, nobody, nobody, no_prices, placed)
     return placed, max(placed, bound)
 
 
