@@ -64,7 +64,7 @@ def _is_urgent(s: Snapshot, row: int, now: float) -> bool:
     late_s = job.deadline - run_s  # when it must have started
     if now <= late_s <= now + _SLACK * run_s:
         return True
-    return now - max(job.submitted, job.began) > _PATIENCE_S + _PATIENCE_RUNS * run_s
+    return now - job.submitted - job.served > _PATIENCE_S + _PATIENCE_RUNS * run_s
 
 
 @compiled
