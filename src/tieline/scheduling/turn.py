@@ -86,6 +86,18 @@ def urgent_jobs(s: Snapshot, now: float) -> Array:
 
 
 @compiled
+def any_runs_on(s: Snapshot, now: float) -> bool:
+    """Whether a job runs that is not decided anew.
+
+    Where all are, nobody need wait for room to come together: what is worth more takes it.
+    """
+    for i in range(s.n_running[0]):
+        if s.jobs[s.running[i]].began < now:
+            return True
+    return False
+
+
+@compiled
 def passed_over(s: Snapshot, plan: Plan, prices: Array) -> bool:
     """Whether something is planned in a pool where a job worth more goes on waiting.
 

@@ -7,20 +7,21 @@ from tieline.scheduling.clearing import clear, market_free, waiting_prices
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.policy import Decision, Policy
 from tieline.scheduling.room import Plan, open_room
-from tieline.scheduling.turn import passed_over, place_of, take_turns, urgent_jobs
+from tieline.scheduling.turn import any_runs_on, passed_over, place_of, take_turns, urgent_jobs
 
 
 @compiled
 def _clear_and_price(s: Snapshot, plan: Plan, prices: Array, now: float) -> tuple[float, float]:
     cursor = np.empty(len(s.kinds), np.int64)
     room, urgent = open_room(s), urgent_jobs(s, now)
-    if np.count_nonzero(market_free(s, room)) <= 1 and len(urgent) == 0:
+    alone = np.count_nonzero(market_free(s, room)) <= 1
+    if alone and any_runs_on(s, now) and len(urgent) == 0:
         placed, bound = take_turns(s, plan, prices, urgent, now)
         waiting_prices(s, room, _unplanned(s, plan, cursor), prices)
         return placed, bound
     placed, bound = clear(s, room, plan, cursor)
     waiting_prices(s, room, cursor, prices)
-    if len(urgent) > 0 or passed_over(s, plan, prices):
+    if len(urgent) > 0 or (any_runs_on(s, now) and passed_over(s, plan, prices)):
         take_turns(s, plan, prices, urgent, now)
         waiting_prices(s, room, _unplanned(s, plan, cursor), prices)
     return placed, bound
