@@ -81,6 +81,7 @@ def traces(draw: st.DrawFn) -> Trace:
         datasets=types if with_data else (),
         dataset=job_type if with_data else None,
         estimate_s=draw(st.none() | st.just(np.array(column(seconds | st.just(float("nan")))))),
+        deadline_s=np.array([*column(whole | st.just(inf))[:-1], 0.0]) if draw(st.booleans()) else None,
     )
 
 
