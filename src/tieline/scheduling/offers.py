@@ -16,6 +16,8 @@ from tieline.scheduling.room import Room
 
 #: Shortest time to the end that is told apart [s]: keeps values finite for empty jobs.
 _SHORTEST_S: Final = 1.0
+#: Nodes of a market up to which a gang looks for the node that it fits most tightly.
+_MOST_NODES: Final = 1024
 #: Least work that is told apart [s]: keeps 0 x infinity out of markets that bar the job.
 _LEAST_WORK_S: Final = 1e-9
 
@@ -103,9 +105,12 @@ def tightest_pool(s: Snapshot, room: Room, k: int, m: int) -> int:
     """Give the pool of the market with room that the gang fits most tightly, or -1.
 
     A gang smaller than a node goes where it leaves the least free on its node, so that whole
-    nodes stay whole; then, as all others, to the pool with the fewest free accelerators.
+    nodes stay whole; then, as all others, to the pool with the fewest free accelerators. In a
+    market of many nodes the search would cost more than it brings.
     """
-    best, n, least = -1, s.kinds[k].count, 0
+    best, n, least, nodes = -1, s.kinds[k].count, 0, 0
+    for i in range(s.markets[m].first, s.markets[m].last):
+        nodes += s.pools[s.market_pools[i]].last - s.pools[s.market_pools[i]].first
     for i in range(s.markets[m].first, s.markets[m].last):
         p = s.market_pools[i]
         size = s.pools[p].size
@@ -113,7 +118,7 @@ def tightest_pool(s: Snapshot, room: Room, k: int, m: int) -> int:
         if room.free[p] < n or (n <= size and room.largest[p] < n):
             continue
         left = size
-        if n < size:
+        if n < size and nodes <= _MOST_NODES:
             for node in range(s.pools[p].first, s.pools[p].last):
                 spare = room.node_free[node] - n
                 if 0 <= spare < left:
