@@ -200,6 +200,7 @@ def _tell_to_stop(s: Snapshot, row: int, left: float, now: float) -> None:
     every, ran = s.kinds[k].checkpoint, now - s.jobs[row].began - s.stage[k, m]
     lost = ran % every if every > 0.0 and ran > 0.0 else 0.0
     s.jobs[row].work = left + lost * s.rate[k, m]
+    s.jobs[row].served += now - s.jobs[row].began
     s.jobs[row].stopping = True
 
 

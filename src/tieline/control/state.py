@@ -104,6 +104,7 @@ class State:
         kinds: NDArray[np.int32],
         work: NDArray[np.float64],
         submitted: NDArray[np.float64],
+        deadline: NDArray[np.float64] | None = None,
     ) -> int:
         """Make jobs known, not yet waiting; give the row of the first, the rest follow.
 
@@ -115,6 +116,8 @@ class State:
             Shape (new,): estimated run time at rate 1 [s], >= 0.
         submitted
             Shape (new,) [s].
+        deadline
+            Shape (new,): when each should be done [s]; inf for one without. None: all are.
 
         Raises
         ------
@@ -141,7 +144,8 @@ class State:
         new["kind"], new["work"], new["submitted"] = kinds, work, submitted
         new["pool"] = new["block"] = new["running"] = -1
         new["ends"], new["waiting"], new["due"] = 0.0, False, -1.0
-        new["deadline"], new["stopping"] = inf, False
+        new["deadline"] = inf if deadline is None else deadline
+        new["served"], new["stopping"] = 0.0, False
         self.n_jobs = after
         return first
 

@@ -23,11 +23,12 @@ JOB: Final = np.dtype(
         ("pool", np.int32),  # where it holds accelerators; -1 when it holds none
         ("work", np.float64),  # estimated run time at rate 1 [s]
         ("submitted", np.float64),  # [s]
+        ("served", np.float64),  # time it ran in attempts that it was told to stop [s]
         ("began", np.float64),  # start of the present attempt [s]
         ("ends", np.float64),  # estimated end of the present attempt [s]
         ("deadline", np.float64),  # when it should be done [s]; inf without one
         ("block", np.int32),  # first block it holds; -1 when none
-        ("running", np.int32),  # place in `running`; -1 when it holds nothing
+        ("running", np.int32),  # place in `running`; -1 when it holds nothing, less while loose
         ("waiting", np.bool_),  # whether it is in the queue
         ("stopping", np.bool_),  # whether it was told to stop, and has not ended yet
         # Reading of its kind's `clock` at its end under an equal split; -1 without accounts.

@@ -46,6 +46,9 @@ class Trace:
     the file has no types."""
     estimate_s: NDArray[np.float64] | None = None
     """Run time the user asked for [s], nan where unknown; None when the file has none."""
+    deadline_s: NDArray[np.float64] | None = None
+    """When each job should be done, on the clock of `submit_s`; inf for one without; None when
+    none has one."""
     label: NDArray[np.int32] | None = None
     """A number that jobs have in common which do the same work, such as those of one user and
     name, in order of appearance; -1 where the file does not say; None when it never does."""
@@ -67,7 +70,11 @@ class Trace:
             raise InputError(f"trace {self.name}: jobs are not sorted by submission")
         if (self.count < 1).any():
             raise InputError(f"trace {self.name}: a job asks for fewer than 1 accelerator")
-        optional = [a for a in (self.job_type, self.estimate_s, self.label) if a is not None]
+        optional = [
+            a
+            for a in (self.job_type, self.estimate_s, self.deadline_s, self.label)
+            if a is not None
+        ]
         if any(len(array) != len(self) for array in optional):
             raise InputError(f"trace {self.name}: columns differ in length")
         for array in (*arrays, *optional):

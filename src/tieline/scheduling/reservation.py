@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
+from tieline.scheduling.fill import next_waiting
+from tieline.scheduling.heap import drop_top, push, sift
 from tieline.scheduling.in_turn import fastest_pool
 from tieline.scheduling.room import (
     SEAT,
     Plan,
     Room,
     eligible,
+    has_room,
     keep_quota,
     open_room,
     run_time,
@@ -198,7 +201,7 @@ def _rate(s: Snapshot, k: int, p: int) -> float:
 
 
 @compiled
-def _place(s: Snapshot, held: Reservations, plan: Plan, row: int, p: int, outlasts: bool) -> None:
+def place(s: Snapshot, held: Reservations, plan: Plan, row: int, p: int, outlasts: bool) -> None:
     """Seat the job in the room its end allows, and keep both rooms in step."""
     room, late = held.room, held.late
     k, first, last = s.jobs[row].kind, s.pools[p].first, s.pools[p].last
@@ -246,8 +249,87 @@ def serve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> 
     early = fastest_pool(s, held.room, k, False, held.shut)
     outlasts = p >= 0 and (early < 0 or _rate(s, k, p) >= _rate(s, k, early))
     if outlasts or early >= 0:
-        _place(s, held, plan, row, p if outlasts else early, outlasts)
+        place(s, held, plan, row, p if outlasts else early, outlasts)
         return True
     if _may_reserve(s, held, k):
         _reserve(s, held, plan, row, now)
     return fastest_pool(s, held.room, k, False, held.nowhere) >= 0
+
+
+@compiled
+def _take_out(s: Snapshot, room: Room, plan: Plan) -> None:
+    """Write what the whole plan leaves of what is free at the start of the decision."""
+    fresh = open_room(s)
+    room.free[:], room.node_free[:], room.used[:] = fresh.free, fresh.node_free, fresh.used
+    for i in range(plan.size[0]):
+        one = plan.placements[i]
+        k = s.jobs[one.row].kind
+        n, t = s.kinds[k].count, s.kinds[k].tenant
+        room.free[one.pool] -= n
+        room.used[t, s.pools[one.pool].accelerator] += n
+        room.used[t, s.limit.shape[1] - 1] += n
+        for b in range(one.first, one.last):
+            room.node_free[plan.seats[b].node] -= plan.seats[b].amount
+    for p in range(len(s.pools)):
+        room.largest[p] = fresh.largest[p]
+        if room.free[p] < fresh.free[p]:
+            room.largest[p] = largest_free(room.node_free, s.pools[p].first, s.pools[p].last)
+    for m in range(len(s.markets)):
+        update_most(s, room, m)
+
+
+@compiled
+def _in_time(s: Snapshot, held: Reservations, pools: Array, row: int, now: float) -> int:
+    """Give the pool with room on which the job ends first, before its reservation, or -1."""
+    best, k, soonest = -1, s.jobs[row].kind, held.due[s.kinds[s.jobs[row].kind].tenant]
+    for p in pools:
+        if has_room(s, held.room, k, p) and eligible(s, k, p, False):
+            end = now + run_time(s, row, p)
+            in_time = end <= held.begins[p] and end <= soonest
+            if in_time and within_quota(s, held.room.used, k, p):
+                best, soonest = p, end
+    return best
+
+
+@compiled
+def fill_in_front(
+    s: Snapshot, held: Reservations, plan: Plan, planned: Array, cursor: Array, now: float
+) -> None:
+    """Start jobs that end before the reservations begin, least accelerator-time first.
+
+    To be called last: all that outlasts them has been planned.
+
+    Parameters
+    ----------
+    held
+        On return its room is what the whole plan leaves.
+    planned
+        Axis Q: jobs decided about; written.
+    cursor
+        Shape (K,): the first other job of each kind; written. Jobs of a kind are to wait in
+        order of work: when the first one does not end in time, none does.
+
+    Notes
+    -----
+    O((K + placed) x reserved pools).
+    """
+    _take_out(s, held.room, plan)
+    pools = np.flatnonzero((held.begins < np.inf) & (held.room.free > 0))
+    keys, kinds = np.empty(len(s.kinds), np.float64), np.empty(len(s.kinds), np.int64)
+    size = 0
+    for k in range(len(s.kinds)):
+        if len(pools) > 0 and next_waiting(s, planned, cursor, k):
+            key = s.jobs[s.queue[cursor[k]]].work * s.kinds[k].count
+            size = push(keys, kinds, size, key, k)
+    while size > 0:
+        k = kinds[0]
+        row = s.queue[cursor[k]]
+        p = _in_time(s, held, pools, row, now)
+        if p >= 0:
+            take(s, held.room, plan, row, p)
+            planned[cursor[k]] = True
+        if p >= 0 and next_waiting(s, planned, cursor, k):
+            keys[0] = s.jobs[s.queue[cursor[k]]].work * s.kinds[k].count
+            sift(keys, kinds, size)
+        else:
+            size = drop_top(keys, kinds, size)

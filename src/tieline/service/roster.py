@@ -6,6 +6,7 @@ cycle. The state is touched under one lock, so that other threads can look at it
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from tieline.control.ports import JobRecord
 from tieline.control.state import State
 from tieline.files.fit import Offer, name_faults
 from tieline.model.errors import TielineError
-from tieline.model.job import JobKind
+from tieline.model.job import JobKind, JobSpec
 from tieline.model.network import Pool
 from tieline.scheduling.policy import Decision, Policy
 from tieline.service.run_times import RunTimes
@@ -256,6 +257,7 @@ class Roster:
             np.array(kinds, np.int32),
             np.array([estimate.work_s for estimate in found]),
             np.array([record.submitted_at for record in records]),
+            np.array([_deadline(record.spec) for record in records]),
         )
         for row, record in enumerate(records, first):
             self._row[record.id], self._job_at[row] = row, record.id
@@ -267,3 +269,8 @@ class Roster:
             np.array([self._pool_row[record.pool or ""] for record in records], np.int64),
             np.array([record.started_at or record.placed_at or 0.0 for record in records]),
         )
+
+
+def _deadline(spec: JobSpec) -> float:
+    """Give when the job should be done [UTC epoch]; inf without a deadline."""
+    return inf if spec.deadline_s is None else spec.deadline_s

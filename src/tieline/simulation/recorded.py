@@ -90,7 +90,7 @@ def _admit(cycle: RecordedCycle, state: State) -> None:
         state.intern(kind)
     new = cycle.before.jobs[state.n_jobs : cycle.n_jobs]
     if len(new):
-        state.add(new["kind"], new["work"], new["submitted"])
+        state.add(new["kind"], new["work"], new["submitted"], new["deadline"])
 
 
 def _equal(one: Actions, other: Actions) -> bool:

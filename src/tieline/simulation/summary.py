@@ -46,6 +46,10 @@ class Summary:
     """Last end minus first submission."""
     utilisation: float | None
     """Accelerator-seconds used / (capacity x makespan)."""
+    deadlines: int
+    """Jobs that ran and had a deadline."""
+    deadlines_missed: int
+    """Of these, how many ended after it."""
     bound_s: float | None
     """Lower bound on the mean completion time of the jobs that ran, under any schedule."""
     bound_ratio: float | None
@@ -91,7 +95,7 @@ def summarise(replay: Replay, bound: Bound | None) -> Summary:
     mean_jct = mean(jct)
     used = replay.schedule.busy_s
     span = float(replay.schedule.end_s[ran].max()) if ran.any() else None
-    clearing = replay.clearing
+    clearing, due = replay.clearing, _deadlines(replay)[ran]
     return Summary(
         finished=int(ran.sum()),
         rejected=int((~ran).sum()),
@@ -104,6 +108,8 @@ def summarise(replay: Replay, bound: Bound | None) -> Summary:
         p95_wait_s=_percentile(wait, 95),
         makespan_s=span,
         utilisation=float(used.sum()) / (replay.network.capacity * span) if span else None,
+        deadlines=int(np.isfinite(due).sum()),
+        deadlines_missed=int((replay.schedule.end_s[ran] > due).sum()),
         bound_s=bound.best_s if bound else None,
         bound_ratio=mean_jct / bound.best_s if mean_jct and bound else None,
         gap_mean=clearing.gap_mean if clearing else None,
@@ -140,6 +146,12 @@ def mean(values: NDArray[np.float64]) -> float | None:
 
 def _percentile(values: NDArray[np.float64], percent: float) -> float | None:
     return float(np.percentile(values, percent)) if len(values) else None
+
+
+def _deadlines(replay: Replay) -> NDArray[np.float64]:
+    """Give the deadline of each job [s], inf where there is none; axis J."""
+    given = replay.trace.deadline_s
+    return np.full(len(replay.trace), np.inf) if given is None else given
 
 
 def _rejected_for(replay: Replay) -> dict[str, int]:

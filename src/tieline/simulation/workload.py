@@ -62,7 +62,7 @@ def add_trace(state: State, trace: Trace, restart_s: float = inf) -> NDArray[np.
     )
     runnable = np.any(state.rates_by_pool() > 0, axis=1)[kinds]
     inverse = inverse.reshape(-1)
-    state.add(kinds[inverse], trace.duration_s, trace.submit_s)
+    state.add(kinds[inverse], trace.duration_s, trace.submit_s, trace.deadline_s)
     return runnable[inverse]
 
 

@@ -9,6 +9,7 @@ tenant       no        who pays; without it all jobs belong to one tenant
 class        no        training, fine-tuning, prefill, decode, batch-inference or hpc
 model        no        what it runs, such as llama-3-8b
 estimate_s   no        run time the user asked for [s]
+deadline_s   no        when it should be done [s], on the clock of submit_s
 accelerator  no        catalogue id on which the run times were recorded, the same in all rows
 type         no        what the job ran on, in the words of who recorded it
 label        no        the same for jobs that do the same work, such as user and name
@@ -99,6 +100,10 @@ def _frame(trace: Trace) -> pl.DataFrame:
         columns["model"] = _named(models, trace.workload)
     if trace.estimate_s is not None:
         columns["estimate_s"] = pl.Series(trace.estimate_s, nan_to_null=True)
+    if trace.deadline_s is not None:
+        columns["deadline_s"] = pl.Series(trace.deadline_s).set(
+            pl.Series(np.isinf(trace.deadline_s)), None
+        )
     if trace.accelerator is not None:
         columns["accelerator"] = [trace.accelerator] * len(trace)
     if trace.job_type is not None:

@@ -3,8 +3,8 @@
 A reader takes a table, counts what it leaves out, turns text into numbers, gives the columns
 their Tieline names and calls `finish`. Everything works on whole columns.
 
-    job_id  submit_s  duration_s  count  tenant  class  model  estimate_s  accelerator  type
-    label
+    job_id  submit_s  duration_s  count  tenant  class  model  estimate_s  deadline_s
+    accelerator  type  label
 
 Only `submit_s`, `duration_s` and `count` are needed.
 """
@@ -209,7 +209,9 @@ class Rows:
         estimates = None
         if self.has("estimate_s"):
             estimates = frame["estimate_s"].fill_null(np.nan).to_numpy().copy()
-        submit_s = frame["submit_s"].to_numpy()
+        submit_s, deadlines = frame["submit_s"].to_numpy(), None
+        if self.has("deadline_s") and frame["deadline_s"].null_count() < frame.height:
+            deadlines = frame["deadline_s"].fill_null(np.inf).to_numpy() - submit_s[0]
         return Trace(
             name=self.source.name,
             submit_s=submit_s - submit_s[0],
@@ -224,6 +226,7 @@ class Rows:
             types=types,
             job_type=job_type if types else None,
             estimate_s=estimates,
+            deadline_s=deadlines,
             label=_labels(_names(frame, "label")),
             throughputs=throughputs,
             skipped=dict(self.skipped),
@@ -240,6 +243,8 @@ class Rows:
         self.numbers("count", minimum=1, maximum=MAX_COUNT, whole=True)
         if self.has("estimate_s"):
             self.numbers("estimate_s", minimum=0, optional=True)
+        if self.has("deadline_s"):
+            self.numbers("deadline_s", optional=True)
         submit = self.frame["submit_s"]
         late = submit - submit.min() > MAX_SECONDS
         self.refuse("submit_s", late, submit, "seconds within 100 years of the first job")
