@@ -79,6 +79,7 @@ def traces(draw: st.DrawFn) -> Trace:
         job_type=job_type if typed else None,
         label=draw(st.none() | st.just(label)) if seen else None,
         estimate_s=draw(st.none() | st.just(np.array(column(seconds | st.just(float("nan")))))),
+        deadline_s=np.array([*column(whole | st.just(inf))[:-1], 0.0]) if draw(st.booleans()) else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Summaries and equal service on cases small enough to work out by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -182,3 +183,20 @@ def test_a_network_too_small_for_a_job_does_not_serve_as_well() -> None:
     assert float(small.jct_s[1]) < float(large.jct_s[1])
     assert not serves_as_well(small, large, 0.0)
     assert serves_as_well(large, large, 0.0)
+
+
+def test_missed_deadlines_are_counted() -> None:
+    """Of the jobs with a deadline, those count as missed that ended after it, not at it."""
+    trace = replace(
+        trace_of([(0, 10, 1, "a"), (0, 20, 1, "a"), (0, 30, 1, "a"), (0, 5, 9, "a")]),
+        deadline_s=np.array([10.0, 19.0, np.inf, 50.0]),
+    )
+    one = replay(network_of(3), trace, policy_named("price"), CHIPS, relative_to="chip")
+    summary = summarise(one, None)
+    assert (summary.deadlines, summary.deadlines_missed) == (2, 1)
+
+
+def test_a_trace_without_deadlines_misses_none() -> None:
+    """Jobs without a deadline are not counted."""
+    summary = summarise(run(network_of(1), [(0, 10, 1, "a")], "price"), None)
+    assert (summary.deadlines, summary.deadlines_missed) == (0, 0)
