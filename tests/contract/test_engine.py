@@ -230,6 +230,20 @@ def test_a_command_that_ignores_sigterm_is_killed(bench: Bench, engine: Engine) 
     assert report.ended_at - cancelled_at >= GRACE_S
 
 
+def test_a_run_that_needs_longer_to_save_its_state_is_given_longer(
+    bench: Bench, engine: Engine
+) -> None:
+    """A grace that the order names, longer than the engine's own, is waited for."""
+    trap = f"trap 'sleep {3 * GRACE_S}; touch saved; exit 0' TERM"
+    slow = order(f"{trap}; touch up; while :; do sleep 0.05; done")
+    engine.submit(replace(slow, grace_s=20.0))
+    bench.eventually(bench.exists("up"))
+    engine.cancel("job.1")
+    (report,) = bench.ended(engine, "job.1")
+    assert (report.phase, report.exit_code) == (RunPhase.STOPPED, 0)
+    assert bench.exists("saved")()
+
+
 def test_a_stopped_process_is_ended_too(bench: Bench, engine: Engine) -> None:
     """A suspended command can be cancelled, and gets its chance to end by itself."""
     engine.submit(order("touch up; kill -STOP $$"))
@@ -349,7 +363,7 @@ def test_the_environment_of_a_run(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TIELINE_SECRET", "hush")
     engine = bench.open()
     given = {"SEED": "1 'x'\n模型", "TIELINE_POOL": "a lie"}
-    engine.submit(replace(order(f"{python(DUMP)} > env", "job.7", count=2), env=given))
+    engine.submit(replace(order(f"{python(DUMP)} > env", "job.7", count=2), env=given, attempt=7))
     bench.ended(engine, "job.7")
     engine.close()
     seen = json.loads((bench.output / "env").read_text())
@@ -358,6 +372,7 @@ def test_the_environment_of_a_run(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     assert seen.pop("TIELINE_RUN")
     assert {name: value for name, value in seen.items() if name.startswith("TIELINE")} == {
         "TIELINE_ACCELERATOR": "nvidia-h200-sxm",
+        "TIELINE_ATTEMPT": "7",
         "TIELINE_JOB": "job",
         "TIELINE_POOL": POOL,
         "TIELINE_TENANT": "lab-a",

@@ -42,6 +42,8 @@ class Brings(TypedDict, total=False):
     """What a change can bring besides its event."""
 
     pool: str | None
+    count: int
+    left_s: float
     started_at: float
     ended_at: float
     exit_code: int
@@ -214,6 +216,35 @@ def test_another_attempt_begins_afresh(store: Store) -> None:
     placed = step(store, again, Event.PLACED, at=20.0, pool="r/s")
     assert (placed.token, placed.pool, placed.placed_at) == (f"{job.id}.2", "r/s", 20.0)
     assert placed.started_at is None
+
+
+def test_a_stopped_job_waits_again_and_keeps_what_was_left(store: Store) -> None:
+    """A job that stopped for others has no pool and no size, and knows that it stopped."""
+    (job,) = store.add_jobs([SPEC], now=1.0)
+    placed = step(store, job, Event.PLACED, at=2.0, pool="p/q", count=16)
+    assert (placed.count, placed.size, job.size) == (16, 16, 8)
+    running = step(store, placed, Event.STARTED, at=4.0)
+    stopping = step(store, running, Event.PREEMPTED, at=6.0, left_s=55.5, detail="why")
+    assert stopping == replace(
+        running, status=Status.STOPPING, version=3, left_s=55.5, detail="why"
+    )
+    assert [one.id for one in store.open_jobs()[1]] == [job.id]
+    waits = step(store, stopping, Event.STOPPED, at=8.0, ended_at=7.0, exit_code=143)
+    assert waits == replace(job, version=4, attempt=1, stops=1, left_s=55.5)
+    assert store.job(job.id) == waits
+    again = step(store, waits, Event.PLACED, at=9.0, pool="r/s", count=4)
+    assert (again.token, again.count, again.stops) == (f"{job.id}.2", 4, 1)
+    told = store.events(job.id)[3]
+    assert (told.event, told.data["left_s"], told.data["detail"]) == ("preempted", 55.5, "why")
+
+
+def test_a_job_that_is_done_before_it_hears_of_its_stop_was_not_stopped(store: Store) -> None:
+    """A job that ends by itself while it is to stop has ended, and counts no stop."""
+    (job,) = store.add_jobs([SPEC], now=1.0)
+    running = step(store, step(store, job, Event.PLACED), Event.STARTED)
+    stopping = step(store, running, Event.PREEMPTED, left_s=1.0)
+    ended = step(store, stopping, Event.SUCCEEDED, at=9.0, exit_code=0)
+    assert (ended.status, ended.ended_at, ended.stops) == (Status.SUCCEEDED, 9.0, 0)
 
 
 def test_a_moved_version_is_refused(store: Store) -> None:

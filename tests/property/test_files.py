@@ -126,6 +126,12 @@ def job_specs(draw: st.DrawFn) -> JobSpec:
     rates = draw(st.dictionaries(ids, st.floats(0, 1000), max_size=3))
     if rates:
         rates[estimate_on or REFERENCE] = 1.0
+    preemptible = draw(st.booleans())
+    least = draw(st.none() | st.integers(1, count))
+    most = draw(st.none() | st.integers(count, 2000))
+    with_stops = {"restart_s": st.floats(0, 6e5), "checkpoint_s": st.floats(0, 6e5)}
+    with_sizes = {"scaling": st.floats(0.01, 1)}
+    further = (with_stops if preemptible else {}) | (with_sizes if least or most else {})
     kind, model = draw(st.sampled_from(WORKLOAD_CLASSES)), draw(st.none() | texts)
     return JobSpec(
         tenant=draw(ids),
@@ -144,13 +150,14 @@ def job_specs(draw: st.DrawFn) -> JobSpec:
         deadline_s=None
         if later is None
         else (datetime(1970, 1, 1, tzinfo=UTC) + later).timestamp(),
-        preemptible=draw(st.booleans()),
+        preemptible=preemptible,
         idempotent=draw(st.booleans()),
         env=draw(
             st.dictionaries(st.from_regex(r"[A-Z_]{1,6}", fullmatch=True), commands, max_size=2)
         ),
-        min_count=draw(st.none() | st.integers(1, count)),
-        max_count=draw(st.none() | st.integers(count, 2000)),
+        min_count=least,
+        max_count=most,
+        **{name: draw(values) for name, values in further.items()},
     )
 
 

@@ -25,4 +25,4 @@ def test_a_life_has_one_attempt_at_a_time_and_one_end(events: list[Event]) -> No
         alive += (event is Event.PLACED) - (before.holds_accelerators > status.holds_accelerators)
         assert alive == status.holds_accelerators
         cancelled |= event is Event.CANCEL
-        assert not (cancelled and status in {Status.QUEUED, Status.RUNNING})
+        assert not (cancelled and status in {Status.QUEUED, Status.RUNNING, Status.STOPPING})

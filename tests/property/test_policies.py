@@ -78,7 +78,7 @@ def test_the_same_case_gives_the_same_bytes(policy: Policy, case: Case) -> None:
 def test_the_unit_of_time_does_not_matter(policy: Policy, case: Case, scale: float) -> None:
     """All times multiplied by c: every start is multiplied by c, on the same pool.
 
-    Under `price` within the hour for which every job is patient: that is a fixed time.
+    Under `price` within the days for which every job is patient: that is a fixed time.
     """
     assume(policy is not PRICE or scale < 1)
     scaled = [replace(job, submit=job.submit * scale, run=job.run * scale) for job in case.jobs]

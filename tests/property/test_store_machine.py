@@ -46,6 +46,9 @@ class Life:
     version: int = 0
     attempt: int = 0
     pool: str | None = None
+    count: int | None = None
+    stops: int = 0
+    left_s: float | None = None
     log: list[str] = field(default_factory=lambda: ["submitted"])
     cancel_asked: int | None = None
 
@@ -108,7 +111,7 @@ class StoreMachine(RuleBasedStateMachine):
         life = self.lives[which]
         job = self.store.request_cancel(self.submitted[which], now=now)
         assert job.status is life.status
-        if life.status < Status.SUCCEEDED and life.cancel_asked is None:
+        if not life.status.ended and life.cancel_asked is None:
             self.lines += 1
             life.cancel_asked = self.lines
             life.log.append("cancel-requested")
@@ -126,7 +129,10 @@ class StoreMachine(RuleBasedStateMachine):
             possible = [event for event in Event if (status, event) in TRANSITIONS]
             event = possible[pick % len(possible)] if possible and pick % 7 else wish
             pool = f"p/{pick % 5}" if event is Event.PLACED else None
-            changes.append(Change(self.submitted[which], version, event, at, pool=pool))
+            count = 1 + pick % 9 if event is Event.PLACED else None
+            left_s = at if event is Event.PREEMPTED else None
+            name = self.submitted[which]
+            changes.append(Change(name, version, event, at, pool=pool, count=count, left_s=left_s))
             targets.append(which)
             legal = legal and (status, event) in TRANSITIONS
             state[which] = (TRANSITIONS.get((status, event), status), version + 1)
@@ -142,14 +148,17 @@ class StoreMachine(RuleBasedStateMachine):
     def live(self, life: Life, change: Change) -> None:
         """Take one job of the model a step further."""
         self.lines += 1
-        life.status = TRANSITIONS[life.status, change.event]
+        before, life.status = life.status, TRANSITIONS[life.status, change.event]
         life.version += 1
         life.log.append(NAMES[change.event])
         if change.event is Event.PLACED:
             life.attempt += 1
-            life.pool = change.pool
-        elif change.event is Event.REQUEUED:
-            life.pool = None
+            life.pool, life.count = change.pool, change.count
+        elif life.status is Status.QUEUED:
+            life.pool = life.count = None
+            life.stops += before is Status.STOPPING
+        elif change.event is Event.PREEMPTED:
+            life.left_s = change.left_s
 
     @precondition(lambda self: self.lives)
     @rule(which=whole, event=events, off=st.sampled_from([-1, 1, 7]))
@@ -183,11 +192,12 @@ class StoreMachine(RuleBasedStateMachine):
         position, open_jobs = self.store.open_jobs()
         assert position == self.lines
         numbered = list(zip(self.submitted, self.lives, strict=True))
-        alive = [(name, life) for name, life in numbered if life.status < Status.SUCCEEDED]
+        alive = [(name, life) for name, life in numbered if not life.status.ended]
         assert [job.id for job in open_jobs] == [name for name, _ in alive]
         for job, (_, life) in zip(self.store.jobs(limit=10**6)[::-1], numbered, strict=True):
             assert (job.spec, job.status, job.version) == (life.spec, life.status, life.version)
-            assert (job.attempt, job.pool) == (life.attempt, life.pool)
+            assert (job.attempt, job.pool, job.count) == (life.attempt, life.pool, life.count)
+            assert (job.stops, job.left_s) == (life.stops, life.left_s)
         asked = sorted((life.cancel_asked, name) for name, life in alive if life.cancel_asked)
         assert self.store.pending_cancels() == [name for _, name in asked]
 

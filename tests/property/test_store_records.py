@@ -34,6 +34,11 @@ specs: Final = st.builds(
     preemptible=st.booleans(),
     idempotent=st.booleans(),
     env=st.dictionaries(st.text(), st.text()),
+    restart_s=numbers,
+    checkpoint_s=numbers,
+    min_count=st.none() | st.integers(),
+    max_count=st.none() | st.integers(),
+    scaling=numbers,
 )
 OPTIONAL: Final = [
     field.name

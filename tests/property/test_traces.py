@@ -22,6 +22,8 @@ names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\ufeff"), min_size=1
 ).filter(lambda name: name != NO_TENANT)
 seconds = st.floats(0, MAX_SECONDS / 2, allow_subnormal=True)
+#: Deadlines: also before the first job, or none.
+moments = st.floats(-MAX_SECONDS, MAX_SECONDS) | st.just(float("inf"))
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def traces(draw: st.DrawFn) -> Trace:
     )
     workloads = sorted(set(kinds), key=lambda one: (one.kind, one.model or ""))
     types, job_type = used(codes, draw(st.lists(names, min_size=1, max_size=3)))
-    typed = draw(st.booleans())
+    typed, with_data = draw(st.booleans()), draw(st.booleans())
     labels = draw(st.lists(st.integers(-1, 3), min_size=size, max_size=size))
     seen = dict.fromkeys(label for label in labels if label >= 0)
     label = np.array([[*seen].index(one) if one >= 0 else -1 for one in labels], np.int32)
@@ -78,8 +80,10 @@ def traces(draw: st.DrawFn) -> Trace:
         types=types if typed else (),
         job_type=job_type if typed else None,
         label=draw(st.none() | st.just(label)) if seen else None,
+        datasets=types if with_data else (),
+        dataset=job_type if with_data else None,
         estimate_s=draw(st.none() | st.just(np.array(column(seconds | st.just(float("nan")))))),
-        deadline_s=np.array([*column(whole | st.just(inf))[:-1], 0.0]) if draw(st.booleans()) else None,
+        deadline_s=draw(st.none() | st.just(np.array([0.0, *column(moments)[1:]]))),
     )
 
 

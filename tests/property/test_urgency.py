@@ -13,27 +13,33 @@ from tieline.scheduling.policies.price import PRICE
 from tieline.scheduling.policies.shortest import SHORTEST
 from tieline.scheduling.policy import Decision, Policy
 from tieline.scheduling.registry import POLICIES
-from tieline.scheduling.urgency import urgent_jobs
+from tieline.scheduling.turn import urgent_jobs
 from tieline.simulation.driver import simulate
 from twins.cases import Case, Job, kind, network, one_kind
 from twins.decisions import Left, guarded
 from twins.invariants import check_state
 
 HOUR = 3600.0
+DAY = 24 * HOUR
+PATIENCE = 3 * DAY + 10 * HOUR
+"""After which a job that runs for an hour is urgent under `price`."""
 PATIENT = [policy for policy in POLICIES.values() if policy is not SHORTEST]
 """Every policy that promises not to let a job starve."""
 
 
 def crowd(count: int, size: int, nodes: int, run: float, span: float) -> Case:
-    """Give one gang among small jobs that keep coming, a little more than there is room for."""
-    often = run / (size * nodes) * 0.9
-    small = [Job(1, i * often, run * (0.9 + 0.2 * (i % 7) / 7)) for i in range(int(span / often))]
-    gang = Job(0, 10 * often, 300.0)
+    """Give one gang among small jobs that keep coming as fast as they can be served.
+
+    Some wait from the start, so that there is always one that fits where another has ended.
+    """
+    room = size * nodes
+    first = [Job(1, 0.0, run * (0.9 + 0.2 * (i % 7) / 7)) for i in range(2 * room)]
+    later = [Job(1, run * i / room, run) for i in range(1, int(span / run * room))]
     return Case(
         network([(0, "a", nodes, size)]),
         (kind(0, count), kind(1, 1)),
         ({"a": 1.0}, {"a": 1.0}),
-        (*small[:11], gang, *small[11:]),
+        (*first, Job(0, 1.0, HOUR), *later),
     )
 
 
@@ -43,16 +49,16 @@ def crowd(count: int, size: int, nodes: int, run: float, span: float) -> Case:
 @given(gang=st.integers(2, 8), nodes=st.integers(1, 2))
 def test_no_gang_waits_for_ever_behind_small_jobs(policy: Policy, gang: int, nodes: int) -> None:
     """Under an endless stream of small jobs a gang of any size starts within a bound."""
-    case = crowd(min(gang, 4 * nodes), 4, nodes, 200.0, 5 * HOUR)
-    waited = case.run(policy).start_s[11] - case.jobs[11].submit
-    # Under `price`: an hour, twenty times its 300 s, and until what is in front has ended.
-    assert waited <= (HOUR + 20 * 300.0 + 2 * 220.0 if policy is PRICE else 4 * HOUR)
+    case = crowd(min(gang, 4 * nodes), 4, nodes, 2 * HOUR, 8 * DAY)
+    waited = case.run(policy).start_s[8 * nodes]
+    # Its patience, until what runs has ended, and what is in front of it.
+    assert waited <= PATIENCE + 5 * HOUR
 
 
 def test_by_value_alone_it_would_wait_for_ever() -> None:
     """The stream above does hold up a gang under a policy that promises nothing."""
-    case = crowd(4, 4, 1, 200.0, 5 * HOUR)
-    assert case.run(SHORTEST).start_s[11] > 4.9 * HOUR
+    case = crowd(4, 4, 1, 2 * HOUR, 8 * DAY)
+    assert case.run(SHORTEST).start_s[8] > 7 * DAY
 
 
 def test_short_jobs_start_in_front_of_a_reservation() -> None:
@@ -97,20 +103,20 @@ def test_urgent_jobs_break_no_rule(data: st.DataObject) -> None:
 
 def test_a_reservation_is_kept() -> None:
     """Once an urgent gang may start nowhere, nobody who starts later sets it back."""
-    case = crowd(8, 4, 2, 200.0, 5 * HOUR)
+    case = crowd(8, 4, 2, 2 * HOUR, 8 * DAY)
     urgent_since = []
 
     def check(s: Snapshot, now: float, _decision: Decision, left: Left) -> None:
-        waits = s.jobs["waiting"][11] and 11 not in left.placed
-        if waits and len(urgent_jobs(s, now, np.zeros(len(s.queue), np.bool_))):
+        waits = s.jobs["waiting"][16] and 16 not in left.placed
+        if waits and len(urgent_jobs(s, now)):
             urgent_since.append(now)
             # On one pool all nodes are reserved: at the last end of what ran then.
             ends = s.jobs["ends"][s.running[: s.n_running[0]]]
-            assert ends.max() <= urgent_since[0] + 220.0
+            assert ends.max() <= urgent_since[0] + 2.2 * HOUR
 
     schedule = case.run(PRICE, case.state(guarded(PRICE, check)))
     assert urgent_since
-    assert schedule.start_s[11] <= urgent_since[0] + 220.0
+    assert schedule.start_s[16] <= urgent_since[0] + 2.2 * HOUR
 
 
 # ---------------------------------------------------------------------------- deadlines
@@ -180,21 +186,22 @@ def test_a_job_that_runs_has_not_waited() -> None:
     s = state.snapshot
     assert s.jobs["waiting"][0]
     assert s.jobs["served"][0] == 30 * HOUR
-    for hours, urgent in ((30.5, 0), (31 + 168, 1)):
-        found = urgent_jobs(s, hours * HOUR, np.zeros(len(s.queue), np.bool_))
+    for hours, urgent in ((30 + 72 + 599, 0), (30 + 72 + 601, 1)):
+        found = urgent_jobs(s, hours * HOUR)
         assert len(found) == urgent
 
 
 def test_an_urgent_job_that_runs_is_not_stopped_for_value() -> None:
     """One that was urgent when it started keeps its place: else it would wait for ever again."""
-    jobs = [Job(1, i * 90.0, 100.0) for i in range(400)]
+    jobs = [Job(1, i * 0.9 * HOUR, HOUR) for i in range(1, 400)]
     case = Case(
         network([(0, "a", 1, 1)]),
-        (kind(0, 1, restart_s=0.0), kind(1, 1)),
+        (kind(0, 1, restart_s=60.0), kind(1, 1)),
         ({"a": 1.0}, {"a": 1.0}),
-        (Job(0, 0.0, 250.0), *jobs),
+        (Job(0, 0.0, 10 * HOUR), *jobs),
     )
     state = case.state(PRICE)
     run = np.array([job.run for job in case.jobs])
     schedule = simulate(state, case.submit, run, np.ones(len(run), np.bool_))
-    assert schedule.end_s[0] <= HOUR + 20 * 250.0 + 500.0
+    assert schedule.stops[0] == 1
+    assert schedule.end_s[0] <= 3 * DAY + 100 * HOUR + 13 * HOUR

@@ -46,9 +46,10 @@ class Case:
     def state(self, policy: Policy, order: Sequence[int] | None = None) -> State:
         """Give a state that knows all jobs; kinds are met in the given order."""
         steps = {
-            (kind.workload.model or "", chip, kind.count): rate
+            (kind.workload.model or "", chip, count): rate
             for kind, speeds in zip(self.kinds, self.speeds, strict=True)
             for chip, rate in {**dict.fromkeys(CHIPS, 0.0), **speeds, "base": 1.0}.items()
+            for count in kind.sizes
         }
         rates = RateBook(CHIPS, relative_to="base", throughputs=ThroughputTable(steps, "base"))
         state = State(self.network, policy, CHIPS, rates)

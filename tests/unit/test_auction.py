@@ -52,7 +52,7 @@ def held(case: Case, seed: int) -> Result:
     s = state.snapshot
     room = open_room(s)
     free, prices = market_free(s, room), np.zeros(len(s.markets))
-    places = candidates(s, room, free, np.zeros(len(s.queue), np.bool_))
+    places = candidates(s, room, free)
     order = np.random.default_rng(seed).permutation(len(places))
     won = auction(s, room, free, places, order, prices)
     return Result(s, room, free, places, prices, won)

@@ -78,14 +78,7 @@ def test_any_prices_bound_the_optimum(seed: int, prices: list[float]) -> None:
     room = open_room(s)
     demand, free = np.empty(len(s.markets)), market_free(s, room)
     given_prices = np.array(prices[: len(s.markets)])
-    bound = dual(
-        s,
-        room,
-        given_prices,
-        free,
-        candidates(s, room, free, np.zeros(len(s.queue), np.bool_)),
-        demand,
-    )
+    bound = dual(s, room, given_prices, free, candidates(s, room, free), demand)
     assert (demand >= 0).all()
     assert optimum(s, integer=False) <= bound * (1 + 1e-9)
 

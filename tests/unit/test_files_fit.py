@@ -98,6 +98,12 @@ def job(**fields: object) -> JobSpec:
             id="gang larger than the quota",
         ),
         pytest.param(
+            {"accelerators": {"count": 64, "min": 40}, "tenant": "other"},
+            "accelerators.min: 40 accelerators; "
+            "the largest pool with cuda is east-1/nvidia-h20-96 with 32",
+            id="least size larger than any pool",
+        ),
+        pytest.param(
             {"memory_gb": 141},
             "memory_gb: 141 GB; the most on an accelerator with cuda is 96 GB",
             id="memory",
@@ -109,6 +115,13 @@ def test_job_against_network(change: dict[str, object], expected: str) -> None:
     with pytest.raises(FileErrors) as raised:
         Document("job", change).demand(job_faults(job(**change), offer()))
     assert str(raised.value) == f"job: {expected}"
+
+
+def test_a_job_that_can_do_with_less_may_ask_for_more() -> None:
+    """What counts is the least it can run on, for pools as for quotas."""
+    spec = job(accelerators={"count": 64, "min": 8})
+    assert list(job_faults(spec, offer())) == []
+    assert usable_pools(spec, offer()) != ()
 
 
 def test_stack_of_another_network() -> None:

@@ -14,7 +14,7 @@ TEXT = """\
 tenant: lab
 name: train
 workload: {class: training, model: llama-3-8b, rates: {nvidia-h200-sxm: 2.5, huawei-910b2: 0}}
-accelerators: {count: 8, min: 4, max: 16}
+accelerators: {count: 8, min: 4, max: 16, scaling: 0.9}
 memory_gb: 60
 stacks:
   cuda: {command: "python train.py"}
@@ -31,6 +31,8 @@ time_limit: 1d
 priority: -3
 deadline: 2026-12-01T08:00:00.25+08:00
 preemptible: true
+restart: 5min
+checkpoint: 1h
 idempotent: yes
 env: {OMP_NUM_THREADS: "4"}
 """
@@ -55,10 +57,13 @@ SPEC = JobSpec(
     priority=-3,
     deadline_s=1796083200.25,
     preemptible=True,
+    restart_s=300.0,
+    checkpoint_s=3600.0,
     idempotent=True,
     env={"OMP_NUM_THREADS": "4"},
     min_count=4,
     max_count=16,
+    scaling=0.9,
 )
 
 SMALL = """\
@@ -92,7 +97,7 @@ def test_dictionary_of_a_job() -> None:
     """A job becomes JSON data in the shape of its file and back, with defaults left out."""
     data = job_to_dict(SPEC)
     assert job_from_dict(data) == SPEC
-    assert data["accelerators"] == {"count": 8, "min": 4, "max": 16}
+    assert data["accelerators"] == {"count": 8, "min": 4, "max": 16, "scaling": 0.9}
     assert data["deadline"] == "2026-12-01T00:00:00.250000+00:00"
     assert job_to_dict(JobSpec("lab", Workload("hpc"), 1, {"cuda": "run"})) == {
         "tenant": "lab",
@@ -116,9 +121,9 @@ def test_dictionary_with_mistakes() -> None:
             "allowed: seconds, or text such as 90s, 30min, 2h, 1h30m, 1d or 2:30:00"
         ),
         (
-            "request: kind: unknown field 'kind'; allowed: accelerators, datasets, deadline, env, "
-            "estimate, estimate_on, idempotent, memory_gb, name, preemptible, priority, residency "
-            "and 5 more"
+            "request: kind: unknown field 'kind'; allowed: accelerators, checkpoint, datasets, "
+            "deadline, env, estimate, estimate_on, idempotent, memory_gb, name, preemptible, "
+            "priority and 7 more"
         ),
     ]
 
@@ -231,21 +236,33 @@ def test_job_that_no_file_may_hold() -> None:
             id="no truth value",
         ),
         pytest.param(
-            "preemptible: true",
-            "preemtible: true",
-            "20: preemtible: unknown field 'preemtible'; did you mean preemptible?",
+            "priority: -3",
+            "prioritty: -3",
+            "18: prioritty: unknown field 'prioritty'; did you mean priority?",
             id="unknown field",
+        ),
+        pytest.param(
+            "restart: 5min",
+            "restart: 8d",
+            "21: restart: '8d'; allowed: a duration such as 90s, 2h or 1h30m from 0 to 604,800 s",
+            id="long restart",
+        ),
+        pytest.param(
+            "scaling: 0.9",
+            "scaling: 1.1",
+            "4: accelerators.scaling: 1.1; allowed: a number above 0 to 1",
+            id="more than twice as fast on twice as many",
         ),
         pytest.param(
             'OMP_NUM_THREADS: "4"',
             "OMP_NUM_THREADS: 4",
-            '22: env.OMP_NUM_THREADS: the number 4; write "4", with quotes, if it is text',
+            '24: env.OMP_NUM_THREADS: the number 4; write "4", with quotes, if it is text',
             id="number for text",
         ),
         pytest.param(
             "OMP_NUM_THREADS",
             "TIELINE_ACCELERATORS",
-            "22: env.TIELINE_ACCELERATORS: 'TIELINE_ACCELERATORS'; allowed: a variable name: "
+            "24: env.TIELINE_ACCELERATORS: 'TIELINE_ACCELERATORS'; allowed: a variable name: "
             "letters, digits and `_`, not beginning with `TIELINE_`",
             id="reserved variable",
         ),
@@ -255,6 +272,19 @@ def test_mistake(old: str, new: str, expected: str) -> None:
     """A mistake gives one line: where it is, what was found, what is allowed."""
     assert TEXT.count(old) == 1
     assert mistakes(TEXT.replace(old, new)) == [expected]
+
+
+def test_fields_that_mean_nothing_by_themselves() -> None:
+    """What a stop costs needs a job that may be stopped, and a scaling needs other sizes."""
+    small = SMALL.replace("{count: 1}", "{count: 1, scaling: 0.5}")
+    assert mistakes(f"{small}preemptible: false\nrestart: 1min\ncheckpoint: 0\n") == [
+        "3: accelerators.scaling: 0.5; needs min or max as well",
+        "6: restart: '1min'; needs preemptible: true as well",
+        "7: checkpoint: 0; needs preemptible: true as well",
+    ]
+    assert mistakes(f"jobs: [{{{', '.join(SMALL.splitlines())}, restart: 9}}]") == [
+        "1: jobs[0].restart: 9; needs preemptible: true as well"
+    ]
 
 
 def test_field_under_another_name() -> None:

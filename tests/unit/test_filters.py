@@ -152,7 +152,7 @@ def test_every_reason_has_its_words() -> None:
     assert set(WORDS) == set(Reason)
     assert all(WORDS.values())
     assert len({int(reason) for reason in Reason}) == len(Reason)
-    assert max(Reason) <= np.iinfo(np.uint16).max
+    assert max(Reason) <= np.iinfo(np.uint32).max
 
 
 # -------------------------------------------------------------------------------- rules

@@ -6,7 +6,13 @@ from tieline.control.lifecycle import TRANSITIONS, Event, Status, advance
 from tieline.model.errors import ConflictError
 
 ENDED = {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED}
-HOLDING = {Status.SUBMITTED, Status.RUNNING, Status.CANCELLING, Status.UNKNOWN}
+HOLDING = {
+    Status.SUBMITTED,
+    Status.RUNNING,
+    Status.STOPPING,
+    Status.CANCELLING,
+    Status.UNKNOWN,
+}
 
 
 def reachable(start: Status) -> set[Status]:
@@ -23,13 +29,13 @@ def reachable(start: Status) -> set[Status]:
 
 def test_the_numbers_are_what_stores_hold() -> None:
     """Statuses are stored as numbers: none may change its own."""
-    names = "queued submitted running cancelling unknown lost succeeded failed cancelled"
+    names = "queued submitted running cancelling unknown lost succeeded failed cancelled stopping"
     assert " ".join(Status(number).name.lower() for number in range(len(Status))) == names
 
 
 @pytest.mark.parametrize("status", Status)
 def test_properties_say_what_the_status_means(status: Status) -> None:
-    """Three statuses have ended; an attempt may be alive in four others."""
+    """Three statuses have ended; an attempt may be alive in five others."""
     assert status.ended == (status in ENDED)
     assert status.holds_accelerators == (status in HOLDING)
 
@@ -69,10 +75,14 @@ def test_only_a_placement_begins_an_attempt() -> None:
 
 
 def test_a_job_waits_again_only_when_its_attempt_has_stopped() -> None:
-    """Back to the queue leads one way alone: lost, which only fencing can bring about."""
+    """Back to the queue lead lost, which only fencing brings about, and the end of a stop."""
     back = {key for key, after in TRANSITIONS.items() if after is Status.QUEUED}
     lost = {event for (_before, event), after in TRANSITIONS.items() if after is Status.LOST}
-    assert back == {(Status.LOST, Event.REQUEUED)}
+    assert back == {
+        (Status.LOST, Event.REQUEUED),
+        (Status.STOPPING, Event.STOPPED),
+        (Status.STOPPING, Event.FENCED),
+    }
     assert lost == {Event.FENCED}
 
 
@@ -81,13 +91,23 @@ def test_a_cancelled_job_never_runs_again() -> None:
     assert reachable(Status.CANCELLING) == {Status.CANCELLING, *ENDED}
 
 
+def test_only_the_scheduler_tells_a_job_to_stop_and_only_one_that_can_hear() -> None:
+    """A stop is asked of jobs that are at a site which answers, and of nothing else."""
+    asked = {key for key, after in TRANSITIONS.items() if after is Status.STOPPING}
+    assert {key for key in asked if key[0] is not Status.STOPPING} == {
+        (Status.SUBMITTED, Event.PREEMPTED),
+        (Status.RUNNING, Event.PREEMPTED),
+    }
+
+
 @pytest.mark.parametrize("status", sorted(HOLDING))
 def test_what_the_site_reports_is_always_heard(status: Status) -> None:
-    """Whatever the loop believes of a live attempt, a report of its end ends the job."""
+    """Whatever the loop believes of a live attempt, a report of its end ends the attempt."""
     assert advance(status, Event.SUCCEEDED) is Status.SUCCEEDED
     assert advance(status, Event.FAILED) is Status.FAILED
-    assert advance(status, Event.STOPPED) is Status.CANCELLED
-    assert advance(status, Event.FENCED) in {Status.LOST, Status.CANCELLED}
+    goes_on = status is Status.STOPPING
+    assert advance(status, Event.STOPPED) is (Status.QUEUED if goes_on else Status.CANCELLED)
+    assert advance(status, Event.FENCED) not in HOLDING
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - ENDED))

@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 
+from tieline.control.lifecycle import Event, Status
+from tieline.control.ports import Change
 from tieline.model.errors import InputError
 from tieline.model.job import JobSpec
 from tieline.model.workload import Workload
 from tieline.store import open_store
+from tieline.store.records import to_json
 from tieline.store.schema import METADATA, REVISION, VERSION_TABLE
 
 SPEC: Final = JobSpec("lab-a", Workload("training"), 8, {"cuda": "python train.py"})
@@ -75,6 +80,40 @@ def test_migrations_give_the_tables_of_the_code(file: Path) -> None:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA) == []
         assert context.get_current_heads() == (REVISION,)
+    engine.dispose()
+
+
+def test_a_store_of_the_first_version_is_upgraded_with_its_jobs(file: Path) -> None:
+    """Jobs and events of the first schema are all there in the newest, and go on from there."""
+    first(file)
+    store = open_store(f"sqlite:///{file}")
+    (job,) = store.jobs()
+    assert (job.spec, job.status, job.attempt) == (SPEC, Status.RUNNING, 1)
+    assert (job.count, job.size, job.stops, job.left_s) == (None, 8, 0, None)
+    (after,) = store.record([Change(job.id, job.version, Event.PREEMPTED, 9.0, left_s=5.0)])
+    assert (after.status, after.left_s) == (Status.STOPPING, 5.0)
+    assert [line.event for line in store.events()] == ["submitted", "preempted"]
+    store.close()
+    with closing(sqlite3.connect(file)) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute("DELETE FROM jobs")  # the guards have outlived the upgrade
+
+
+def first(file: Path) -> None:
+    """Make a store as the first version did, with one job that runs."""
+    config = Config()
+    config.set_main_option("script_location", "tieline.store:migrations")
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO jobs VALUES (1, :spec, 'lab-a', 2, 1.0, 2, 1, 's/p', 2.0, 3.0, "
+                "NULL, NULL, '', NULL)"
+            ),
+            {"spec": to_json(SPEC)},
+        )
+        connection.execute(text("INSERT INTO events VALUES (1, 1.0, 1, 'submitted', '{}')"))
     engine.dispose()
 
 

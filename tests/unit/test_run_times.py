@@ -7,6 +7,7 @@ import pytest
 
 from loop_bench import EAST, WEST, Bench, job, network
 from tieline.control.history import Estimate
+from tieline.control.lifecycle import Status
 from tieline.control.ports import RunPhase
 from tieline.files.fit import Offer
 from tieline.model.job import DEFAULT_ESTIMATE_S, JobSpec
@@ -126,3 +127,28 @@ def test_users_see_where_an_estimate_comes_from(bench: Bench) -> None:
     assert told.model_dump() == {"run_s": 100.0, "on": "nvidia-h200-sxm", "basis": "history"}
     assert answers.why(bench.plane.why(waits)).estimate == told
     assert bench.plane.estimate(done) is None
+
+
+def test_a_job_that_was_given_more_counts_for_what_it_asked_for(bench: Bench) -> None:
+    """What took 100 s on four accelerators, by its scaling twice as fast as one, counts as 200."""
+    wide = replace(NAMED, max_count=4, scaling=0.5)
+    one = ran(bench, wide, 100.0)
+    assert bench.record(one).count == 4
+    assert expected(bench, wide) == Estimate(200.0, "history")
+
+
+def test_a_job_that_ran_in_parts_tells_nothing(bench: Bench) -> None:
+    """Of a job that was stopped only the last part is known, which is no run time."""
+    spec = replace(NAMED, preemptible=True, restart_s=1.0)
+    (one,) = bench.running(replace(spec, count=4))
+    bench.submit(replace(job(4), estimate_s=5.0))
+    bench.until(lambda: bench.record(one).status is Status.STOPPING)
+    bench.east.set(f"{one}.1", RunPhase.STOPPED, ended_at=50.0)
+    bench.until(lambda: bench.record(one).status is Status.QUEUED)
+    bench.until(lambda: "job-000002.1" in bench.east.reports)
+    bench.east.set("job-000002.1", RunPhase.SUCCEEDED, exit_code=0, ended_at=6.0)
+    bench.until(lambda: f"{one}.2" in bench.east.reports)
+    bench.east.set(f"{one}.2", RunPhase.SUCCEEDED, exit_code=0, ended_at=9.0)
+    bench.until(lambda: bench.record(one).status.ended)
+    # All that is known is of the other job, which took 5 s.
+    assert expected(bench, replace(spec, count=4)) == Estimate(5.0, "history")

@@ -281,7 +281,8 @@ def _show(comparison: Comparison, clock: Mapping[tuple[str, int], Measured]) -> 
     for line in words.headline(comparison):
         screen.print(f"\n{line}", style="bold")
     screen.print()
-    notes = [*words.rejections(comparison), *words.assumptions(comparison)]
+    notes = [*words.rejections(comparison), *words.moved(comparison)]
+    notes += words.assumptions(comparison)
     notes += [*comparison.trace.notes, *words.left_out(comparison)]
     notes.append(f"Replayed at {_speed(comparison, clock):,.0f} jobs per CPU second.")
     listed = Table.grid(padding=(0, 1, 0, 0))

@@ -22,6 +22,7 @@ _STYLES: Final[Mapping[Status, str]] = {
     Status.QUEUED: "yellow",
     Status.SUBMITTED: "cyan",
     Status.RUNNING: "cyan",
+    Status.STOPPING: "yellow",
     Status.CANCELLING: "magenta",
     Status.UNKNOWN: "magenta",
     Status.LOST: "magenta",

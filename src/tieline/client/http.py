@@ -185,11 +185,17 @@ class Client:
         return answer.content
 
     def output(self, job_id: str, *, follow: bool = False) -> Iterator[bytes]:
-        """Give a job's output piece by piece: all there is now, or all until the job's end."""
-        offset = 0
+        """Give a job's output piece by piece: all there is now, or all until the job's end.
+
+        That of its present or last attempt; one that is followed goes on with those after it.
+        """
+        attempt = offset = 0
         while True:
             # Looked at before the output is read: nothing is missed.
-            last = not follow or self.job(job_id).status.ended
+            found = self.job(job_id)
+            last = not follow or found.status.ended
+            if found.attempt != attempt:
+                attempt, offset = found.attempt, 0
             while piece := self.log(job_id, offset):
                 offset += len(piece)
                 yield piece

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tieline.control.holding import apply_plan, release
 from tieline.control.preemption import loosen, resume, tighten
+from tieline.control.replicas import Move
+from tieline.control.staging import make_way, note_use, send_ahead, step_in
 from tieline.control.state import State
 from tieline.control.waiting import insert, remove
 from tieline.model.errors import InputError
@@ -46,15 +48,21 @@ class Observations(NamedTuple):
     """Running jobs that say how far they are ..."""
     left: NDArray[np.float64] = NO_WORK
     """... and the work that is left of each of them [s at rate 1]."""
+    arrived: tuple[Move, ...] = ()
+    """Data that is now where it was to be moved."""
 
 
 class Actions(NamedTuple):
-    """What to do: start each job on its pool, in this order, and stop others."""
+    """What to do: start each job on its pool, in this order, stop others, and move data."""
 
     rows: NDArray[np.int32]
     pools: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    """Accelerators that each is given: those it asks for, or another of its sizes."""
     stops: NDArray[np.int32]
     """Running jobs to be stopped; each is to be observed as ended, and as submitted again."""
+    moves: tuple[Move, ...] = ()
+    """Each is to be observed as arrived."""
 
 
 @compiled
@@ -110,6 +118,8 @@ def _rows(given: Rows) -> Rows:
 def absorb(state: State, seen: Observations, now: float) -> None:
     """Bring the state up to date with what happened."""
     ended, submitted, withdrawn = _rows(seen.ended), _rows(seen.submitted), _rows(seen.withdrawn)
+    if seen.arrived:
+        state.replicas.arrive(seen.arrived, now)
     if len(seen.opened):
         state.snapshot.pools["open"][seen.opened] = True
     if len(seen.closed):
@@ -158,15 +168,25 @@ def run_cycle(state: State, seen: Observations, now: float) -> tuple[Actions, St
     """
     now = float(now)
     absorb(state, seen, now)
+    aside = make_way(state, now) if state.data_kinds else None
     decision, stops = _decide(state, now)
+    if aside is not None:
+        step_in(state, aside)
     plan = decision.plan
+    if state.may_grow and not len(stops):  # what a stop frees is decided next
+        plan = state.larger(plan)
     n = apply_plan(state.snapshot, plan, now, state.by_work)
     if decision.prices is not None:
         state.snapshot.prices[:] = decision.prices
-    actions = Actions(plan.placements["row"][:n].copy(), plan.placements["pool"][:n].copy(), stops)
+    started = plan.placements[:n]
+    counts = state.snapshot.kinds["count"][started["kind"]]
+    actions = Actions(started["row"].copy(), started["pool"].copy(), counts, stops)
     if state.may_stop and n:
         state.warm(actions.rows)
-    return actions, state, decision
+    if aside is not None:
+        note_use(state, actions.rows, now)
+        actions = actions._replace(moves=(*aside.moves, *send_ahead(state, now)))
+    return actions, state, decision._replace(plan=plan)
 
 
 def _decide(state: State, now: float) -> tuple[Decision, NDArray[np.int32]]:

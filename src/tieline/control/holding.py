@@ -78,6 +78,31 @@ def occupy(s: Snapshot, row: int, p: int, held: int) -> None:
 
 
 @compiled
+def let_go(s: Snapshot, held: Array) -> int:
+    """Count all that running jobs hold as free, for `take_hold`; give their number.
+
+    Parameters
+    ----------
+    held
+        Shape (accelerators, 3): written; row, pool and first block of each.
+    """
+    n = s.n_running[0]
+    for i in range(n):
+        row = s.running[n - 1 - i]
+        held[i, 0], held[i, 1] = row, s.jobs[row].pool
+        held[i, 2] = vacate(s, row)
+    return n
+
+
+@compiled
+def take_hold(s: Snapshot, held: Array, n: int) -> None:
+    """Undo `let_go`."""
+    for i in range(n):
+        row, p, block = held[n - 1 - i]
+        occupy(s, row, p, block)
+
+
+@compiled
 def restore(s: Snapshot, row: int, p: int, began: float, seats: Array) -> None:
     """Let the job hold accelerators of a pool that it took before this state began.
 
@@ -131,8 +156,7 @@ def _seated(s: Snapshot, p: int, seats: Array) -> int:
 @compiled
 def _holds_true(s: Snapshot, plan: Plan, i: int) -> bool:
     """Whether placement `i` is still possible on the state as it is now."""
-    row, p = plan.placements[i].row, plan.placements[i].pool
-    k = s.jobs[row].kind
+    row, k, p = plan.placements[i].row, plan.placements[i].kind, plan.placements[i].pool
     if not (s.jobs[row].waiting and s.pools[p].open and eligible(s, k, p, False)):
         return False
     seats = plan.seats[plan.placements[i].first : plan.placements[i].last]
@@ -153,6 +177,7 @@ def apply_plan(s: Snapshot, plan: Plan, now: float, by_work: bool) -> int:
             continue
         placement = plan.placements[i]
         remove(s, placement.row, by_work)
+        s.jobs[placement.row].kind = placement.kind
         seats = plan.seats[placement.first : placement.last]
         hold(s, placement.row, placement.pool, seats, now)
         plan.placements[accepted] = placement

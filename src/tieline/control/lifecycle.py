@@ -1,12 +1,14 @@
 r"""The life cycle of a job as one explicit table.
 
     queued -> submitted -> running -> succeeded | failed | cancelled
+                  |           \-> stopping (for other jobs) -> queued (next attempt)
                   \-> unknown (site unreachable) -> back, or lost -> queued (next attempt)
                                                                  \-> failed (abandoned)
 
 `TRANSITIONS` is the whole truth: what is not in it cannot happen. `submitted` means that the
 placement is in the store and the engine was or will be asked; `running` that the site was
-seen running it.
+seen running it. A `stopping` job holds its accelerators until its site reports the end; however
+it ended once it had been told to, it goes on later, but for one that was done before it heard.
 """
 
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ class Status(IntEnum):
     QUEUED = 0
     SUBMITTED = 1
     RUNNING = 2
+    STOPPING = 9
     CANCELLING = 3
     UNKNOWN = 4
     LOST = 5
@@ -32,12 +35,12 @@ class Status(IntEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing more can happen to the job."""
-        return self >= Status.SUCCEEDED
+        return Status.SUCCEEDED <= self <= Status.CANCELLED
 
     @property
     def holds_accelerators(self) -> bool:
         """Whether an attempt may be alive at a site."""
-        return Status.SUBMITTED <= self <= Status.UNKNOWN
+        return Status.SUBMITTED <= self <= Status.UNKNOWN or self is Status.STOPPING
 
 
 class Event(IntEnum):
@@ -52,7 +55,7 @@ class Event(IntEnum):
     FAILED = 3
     """It ended with another exit code, or ran into its time limit."""
     STOPPED = 4
-    """The site ended it because it was asked to."""
+    """The site ended it because it was asked to: a user or the scheduler wanted it."""
     CANCEL = 5
     """A user asked for its end."""
     REFUSED = 6
@@ -67,6 +70,8 @@ class Event(IntEnum):
     """They do not: it may have run in part, and a second run could do harm."""
     ACCEPTED = 11
     """The site, silent before, knows the order and has not started it."""
+    PREEMPTED = 12
+    """The scheduler tells it to stop and to go on later."""
 
 
 _S, _E = Status, Event
@@ -82,6 +87,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.SUBMITTED, _E.REFUSED): _S.FAILED,
     (_S.SUBMITTED, _E.SILENCE): _S.UNKNOWN,
     (_S.SUBMITTED, _E.FENCED): _S.LOST,
+    (_S.SUBMITTED, _E.PREEMPTED): _S.STOPPING,
     (_S.RUNNING, _E.STARTED): _S.RUNNING,
     (_S.RUNNING, _E.SUCCEEDED): _S.SUCCEEDED,
     (_S.RUNNING, _E.FAILED): _S.FAILED,
@@ -89,6 +95,15 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.RUNNING, _E.CANCEL): _S.CANCELLING,
     (_S.RUNNING, _E.SILENCE): _S.UNKNOWN,
     (_S.RUNNING, _E.FENCED): _S.LOST,
+    (_S.RUNNING, _E.PREEMPTED): _S.STOPPING,
+    (_S.STOPPING, _E.STARTED): _S.STOPPING,
+    (_S.STOPPING, _E.SUCCEEDED): _S.SUCCEEDED,
+    (_S.STOPPING, _E.FAILED): _S.FAILED,
+    (_S.STOPPING, _E.STOPPED): _S.QUEUED,
+    (_S.STOPPING, _E.CANCEL): _S.CANCELLING,
+    (_S.STOPPING, _E.REFUSED): _S.FAILED,
+    (_S.STOPPING, _E.SILENCE): _S.STOPPING,
+    (_S.STOPPING, _E.FENCED): _S.QUEUED,
     (_S.CANCELLING, _E.STARTED): _S.CANCELLING,
     (_S.CANCELLING, _E.SUCCEEDED): _S.SUCCEEDED,
     (_S.CANCELLING, _E.FAILED): _S.FAILED,

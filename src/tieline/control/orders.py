@@ -39,8 +39,10 @@ def run_order(record: JobRecord, pool: Pool, own_stack: str) -> RunOrder:
         job_id=record.id,
         tenant=spec.tenant,
         pool=pool.id,
-        count=spec.count,
+        count=record.size,
         command=command,
         env=spec.env,
         time_limit_s=spec.time_limit_s,
+        attempt=record.attempt,
+        grace_s=spec.restart_s if spec.preemptible else 0.0,
     )

@@ -28,6 +28,10 @@ class RunOrder:
     """Shell command for the stack of the pool."""
     env: Mapping[str, str] = field(default_factory=dict)
     time_limit_s: float | None = None
+    attempt: int = 1
+    """Above 1 it may have run in part: it was stopped, or its run was lost."""
+    grace_s: float = 0.0
+    """Time it is given at least to save its state when its end is asked for."""
 
 
 class RunPhase(StrEnum):
@@ -125,6 +129,17 @@ class JobRecord:
     ended_at: float | None = None
     exit_code: int | None = None
     detail: str = ""
+    count: int | None = None
+    """Accelerators of the present attempt; None means as many as it asks for."""
+    stops: int = 0
+    """Attempts that ended because the scheduler told the job to stop."""
+    left_s: float | None = None
+    """Work that was left when it was last told to stop, estimated, at rate 1; None = never."""
+
+    @property
+    def size(self) -> int:
+        """Accelerators that it holds or, while it waits, asks for."""
+        return self.count or self.spec.count
 
     @property
     def token(self) -> str:
@@ -143,6 +158,10 @@ class Change:
     at: float
     pool: str | None = None
     """With `PLACED`."""
+    count: int | None = None
+    """With `PLACED`: the accelerators it is given; None means as many as it asks for."""
+    left_s: float | None = None
+    """With `PREEMPTED`: the work that will be left, estimated, at rate 1."""
     started_at: float | None = None
     ended_at: float | None = None
     exit_code: int | None = None

@@ -151,7 +151,8 @@ def _seat_others(s: Snapshot, plan: Plan, seated: Plan, loose: Array, node_free:
             loose[mover].fate = _MOVES
             continue
         placed = seated.placements[size]
-        placed.row, placed.pool, placed.first, placed.last = row, p, at, after
+        placed.row, placed.kind, placed.pool = row, s.jobs[row].kind, p
+        placed.first, placed.last = at, after
         at, size = after, size + 1
     seated.size[0] = size
 

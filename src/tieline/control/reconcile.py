@@ -13,6 +13,8 @@ from tieline.control.ports import Change, JobRecord, RunPhase, RunReport
 #: An idempotent job whose every attempt was lost is given up after so many.
 MAX_ATTEMPTS: Final = 5
 
+_GOES_ON: Final = "it has stopped, and goes on later"
+
 #: What each phase of a run means for its job.
 _EVENTS: Final = {
     RunPhase.ACCEPTED: Event.ACCEPTED,
@@ -53,7 +55,9 @@ def reconcile(
 
 def _reported(record: JobRecord, report: RunReport, now: float) -> Change | None:
     event = _EVENTS[report.phase]
-    if TRANSITIONS.get((record.status, event)) in (None, record.status):
+    after = TRANSITIONS.get((record.status, event))
+    news = record.status is Status.STOPPING and record.started_at is None
+    if after is None or (after is record.status and not news):
         return None
     return Change(
         job_id=record.id,
@@ -63,7 +67,7 @@ def _reported(record: JobRecord, report: RunReport, now: float) -> Change | None
         started_at=report.started_at,
         ended_at=report.ended_at,
         exit_code=report.exit_code,
-        detail=report.detail,
+        detail=_GOES_ON if after is Status.QUEUED else report.detail,
     )
 
 
@@ -72,6 +76,9 @@ def _absent(record: JobRecord, now: float, *, told: bool) -> Change | None:
     if record.status is Status.CANCELLING and told:
         detail = "cancelled before it started"
         return Change(record.id, record.version, Event.FENCED, now, detail=detail)
+    # One that was seen running may run on, whatever the site says it does not know.
+    if record.status is Status.STOPPING and told and record.started_at is None:
+        return Change(record.id, record.version, Event.FENCED, now, detail=_GOES_ON)
     if record.status is Status.RUNNING:
         detail = "the site does not know the run any more"
         return Change(record.id, record.version, Event.SILENCE, now, detail=detail)
@@ -107,8 +114,9 @@ def _resolved(record: JobRecord, now: float) -> Change:
     if not record.spec.idempotent:
         mend = "it may have run in part: submit it again, or declare it idempotent"
         return Change(record.id, record.version, Event.ABANDONED, now, detail=f"{cause}; {mend}")
-    if record.attempt >= MAX_ATTEMPTS:
-        detail = f"{cause}; so did all {record.attempt} attempts"
+    lost = record.attempt - record.stops
+    if lost >= MAX_ATTEMPTS:
+        detail = f"{cause}; {lost} attempts were lost"
         return Change(record.id, record.version, Event.ABANDONED, now, detail=detail)
     return Change(record.id, record.version, Event.REQUEUED, now, detail=cause)
 

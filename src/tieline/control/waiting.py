@@ -68,6 +68,25 @@ def remove(s: Snapshot, row: int, by_work: bool) -> None:
     s.jobs[row].waiting = False
 
 
+@compiled
+def step_aside(s: Snapshot, rows: Array, by_work: bool) -> None:
+    """Take waiting jobs out of the queue; `step_back` puts them in again."""
+    for i in range(len(rows)):
+        remove(s, rows[i], by_work)
+
+
+@compiled
+def step_back(s: Snapshot, rows: Array, by_work: bool) -> int:
+    """Put jobs that stepped aside into the queue again, up to the first without slack.
+
+    Give the number of those put back.
+    """
+    for i in range(len(rows)):
+        if not insert(s, rows[i], by_work):
+            return i
+    return len(rows)
+
+
 def lay_queue(jobs: Array, kinds: Array, waiting: Array, *, by_work: bool) -> Array:
     """Give a queue of the waiting rows with as much slack as each kind has jobs.
 

@@ -6,9 +6,11 @@ For `tieline check` and for submission: each fault is one that no waiting cures.
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from tieline.control.layout import empty_snapshot
+from tieline.control.replicas import Replicas
 from tieline.control.terms import Terms
 from tieline.files.problems import Fault, Loc, listed, unknown_name
 from tieline.model.accelerator import Accelerator
@@ -37,6 +39,7 @@ class Offer:
             accelerators, throughputs=network.throughputs, history=self.observed
         )
         self.terms: Final = Terms(network, accelerators, self.rates, empty)
+        self.replicas: Final = Replicas(network)
         self.markets: Final = empty.pools["market"].tolist()
         self.tenants: Final[Mapping[str, Tenant]] = {one.id: one for one in network.tenants}
         self.datasets: Final[Mapping[str, Dataset]] = {one.id: one for one in network.datasets}
@@ -106,10 +109,16 @@ def nowhere(spec: JobSpec, offer: Offer) -> Fault:
 def _bars(spec: JobSpec, offer: Offer) -> Iterator[tuple[Pool, Reason]]:
     """Give each pool with all that keeps a job off it for good."""
     tenant = offer.tenants.get(spec.tenant, Tenant(spec.tenant))
-    bars = offer.terms.of(JobKind.of(spec), tenant).bars
+    kind = replace(JobKind.of(spec), count=_least(spec))
+    bars = offer.terms.of(kind, tenant, offer.replicas, 0.0).bars
     for pool, market in zip(offer.network.pools, offer.markets, strict=True):
-        gang = Reason.GANG if spec.count > pool.capacity else Reason(0)
+        gang = Reason.GANG if _least(spec) > pool.capacity else Reason(0)
         yield pool, (Reason(int(bars[market])) | gang) & NEVER
+
+
+def _least(spec: JobSpec) -> int:
+    """Give the fewest accelerators that the job can run on."""
+    return spec.min_count or spec.count
 
 
 def _names(spec: JobSpec) -> Iterator[tuple[Loc, str, str]]:
@@ -127,16 +136,17 @@ def _names(spec: JobSpec) -> Iterator[tuple[Loc, str, str]]:
 
 def _sizes(spec: JobSpec, offer: Offer, served: Collection[str]) -> Iterator[Fault]:
     """Give what is too large for every pool with one of the stacks."""
-    gang = ("accelerators", "count")
+    least = _least(spec)
+    gang = ("accelerators", "count" if least == spec.count else "min")
     pool = max((offer.largest[stack] for stack in served), key=lambda pool: pool.capacity)
     having = f"with {' or '.join(sorted(served))}"
-    if spec.count > pool.capacity:
+    if least > pool.capacity:
         allowed = f"the largest pool {having} is {pool.id} with {pool.capacity}"
-        yield Fault(gang, f"{spec.count} accelerators", allowed)
+        yield Fault(gang, f"{least} accelerators", allowed)
     tenant = offer.tenants.get(spec.tenant)
-    if tenant and spec.count > total_quota(tenant):
+    if tenant and least > total_quota(tenant):
         allowed = f"{tenant.id} may use at most {total_quota(tenant)} at once"
-        yield Fault(gang, f"{spec.count} accelerators", allowed)
+        yield Fault(gang, f"{least} accelerators", allowed)
     most = max(offer.memory[stack] for stack in served)
     if spec.memory_bytes > most:
         found = f"{spec.memory_bytes / BYTES_PER_GB:g} GB"

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import Field
 
 from tieline.files.document import Document, each
-from tieline.files.problems import Fault, Loc
+from tieline.files.problems import Fault, Loc, shown
 from tieline.files.schema import (
     Class,
     Command,
@@ -31,13 +31,19 @@ from tieline.files.schema import (
 )
 from tieline.files.syntax import read_document
 from tieline.model.accelerator import REFERENCE
-from tieline.model.job import JobSpec
+from tieline.model.job import DEFAULT_RESTART_S, DEFAULT_SCALING, JobSpec
 from tieline.model.units import BYTES_PER_GB
 from tieline.model.workload import Workload
 
 _MAX_GANG: Final = 1_000_000
 _Gang = Annotated[Whole, Ge(1), Le(_MAX_GANG)]
 _Long = Annotated[Duration, Gt(0), Le(315_360_000)]  # ten years
+_Pause = Annotated[Duration, Ge(0), Le(604_800)]  # a week
+#: What says how something goes, and the fields of which one must say that it does.
+_ONLY_WITH: Final = (
+    ("", ("restart", "checkpoint"), ("preemptible",), "preemptible: true"),
+    ("accelerators", ("scaling",), ("min", "max"), "min or max"),
+)
 
 
 class WorkloadFields(Model):
@@ -61,6 +67,11 @@ class CountFields(Model):
     count: _Gang = Field(description="size of the gang")
     min: _Gang | None = Field(None, description="fewest it can run on; `count` when absent")
     max: _Gang | None = Field(None, description="most it can use; `count` when absent")
+    scaling: Annotated[Number, Gt(0), Le(1)] = Field(
+        DEFAULT_SCALING,
+        description="on n times as many it is n to this power times as fast; only with `min` or "
+        "`max`",
+    )
 
 
 class StackFields(Model):
@@ -100,14 +111,26 @@ class JobFields(Model):
         None, description="accelerator the estimate holds for; nvidia-h200-sxm when absent"
     )
     time_limit: _Long | None = Field(
-        None, description="time after which it is ended; none when absent"
+        None, description="time after which a run of it is ended; none when absent"
     )
     priority: Annotated[Whole, Ge(-1000), Le(1000)] = Field(
         0, description="higher comes first, within the rules of the policy"
     )
     deadline: Moment | None = Field(None, description="when it should be done")
     preemptible: Flag = Field(
-        default=False, description="whether it may be stopped and started again"
+        default=False,
+        description="whether it may be stopped, which it is told by SIGTERM, and started again, "
+        "here or elsewhere: it saves its state",
+    )
+    restart: _Pause = Field(
+        DEFAULT_RESTART_S,
+        description="time that a stop and a new start cost it; so long it is given at least to "
+        "save its state; only with `preemptible`",
+    )
+    checkpoint: _Pause = Field(
+        0.0,
+        description="time between two checkpoints, where it does not save its state when told to "
+        "stop; only with `preemptible`",
     )
     idempotent: Flag = Field(
         default=False, description="whether a second run does no harm, even beside the first"
@@ -186,7 +209,7 @@ def job_to_dict(spec: JobSpec) -> dict[str, Any]:
     """Give what a file for this job holds: only JSON types, defaults left out.
 
     `job_from_dict` makes an equal job of it, with memory in whole bytes and the deadline in
-    whole microseconds.
+    whole microseconds, but for what counts only with other fields and stands without them.
 
     Raises
     ------
@@ -201,7 +224,12 @@ def job_to_dict(spec: JobSpec) -> dict[str, Any]:
             "model": spec.workload.model,
             "rates": dict(spec.workload.rates),
         },
-        "accelerators": {"count": spec.count, "min": spec.min_count, "max": spec.max_count},
+        "accelerators": {
+            "count": spec.count,
+            "min": spec.min_count,
+            "max": spec.max_count,
+            **({"scaling": spec.scaling} if spec.min_count or spec.max_count else {}),
+        },
         "stacks": {stack: {"command": command} for stack, command in spec.commands.items()},
         "name": spec.name,
         "memory_gb": spec.memory_bytes / BYTES_PER_GB,
@@ -214,6 +242,11 @@ def job_to_dict(spec: JobSpec) -> dict[str, Any]:
         "priority": spec.priority,
         "deadline": None if deadline is None else iso_time(deadline),
         "preemptible": spec.preemptible,
+        **(
+            {"restart": spec.restart_s, "checkpoint": spec.checkpoint_s}
+            if spec.preemptible
+            else {}
+        ),
         "idempotent": spec.idempotent,
         "env": dict(spec.env),
     }
@@ -242,6 +275,9 @@ def _spec(fields: JobFields) -> JobSpec:
         env=fields.env,
         min_count=fields.accelerators.min,
         max_count=fields.accelerators.max,
+        restart_s=fields.restart,
+        checkpoint_s=fields.checkpoint,
+        scaling=fields.accelerators.scaling,
     )
 
 
@@ -253,9 +289,9 @@ def _workload(fields: WorkloadFields, known_on: str) -> Workload:
 def _conflicts(data: object) -> Iterator[Fault]:
     """Give what contradicts itself within one job, or in each job of a list."""
     yield from _sizes(data)
-    yield from _units(data, ())
-    for loc, job in each(data, "jobs.*"):
+    for loc, job in chain([((), data)], each(data, "jobs.*")):
         yield from _units(job, loc)
+        yield from _alone(job, loc)
 
 
 def _units(job: object, loc: Loc) -> Iterator[Fault]:
@@ -264,6 +300,16 @@ def _units(job: object, loc: Loc) -> Iterator[Fault]:
     for place, value in each(job, "workload.rates.*", loc):
         if place[-1] == known_on and isinstance(value, int | float) and value != 1:
             yield Fault(place, f"{value:g}", "allowed: 1, where the estimate holds")
+
+
+def _alone(job: object, loc: Loc) -> Iterator[Fault]:
+    """Give fields that mean nothing without another one, where that is not given."""
+    for group, names, others, needed in _ONLY_WITH:
+        for place, fields in each(job, group, loc) if group else [(loc, job)]:
+            if isinstance(fields, dict) and not any(fields.get(other) for other in others):
+                for name in names:
+                    if fields.get(name) is not None:
+                        yield Fault((*place, name), shown(fields[name]), f"needs {needed} as well")
 
 
 def _sizes(data: object) -> Iterator[Fault]:

@@ -1,6 +1,7 @@
 """Network files: from YAML to a `Network`, and from a `Network` to what a file holds."""
 
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +56,7 @@ def network_from(document: Document, *, name: str) -> Network:
         tenants=tuple(Tenant(**dict(tenant)) for tenant in fields.tenants),
         datasets=tuple(_dataset(dataset) for dataset in fields.datasets),
         accelerators=tuple(_accelerator(one) for one in fields.accelerators),
+        usd_per_accelerator_hour=fields.usd_per_accelerator_hour,
         throughputs=_throughputs(document, fields),
     )
 
@@ -73,6 +75,7 @@ def network_to_dict(network: Network) -> dict[str, Any]:
         "tenants": [asdict(tenant) for tenant in network.tenants],
         "datasets": [_dataset_fields(dataset) for dataset in network.datasets],
         "accelerators": [_accelerator_fields(one) for one in network.accelerators],
+        "usd_per_accelerator_hour": network.usd_per_accelerator_hour,
         "throughputs": None if network.throughputs is None else network.throughputs.name,
     }
     return NetworkFields.model_validate(fields).model_dump(exclude_defaults=True)
@@ -106,6 +109,7 @@ def _site(fields: SiteFields) -> Site:
         pools=tuple(_pool(fields.id, pool) for pool in fields.pools),
         engine=fields.engine.kind,
         engine_options=fields.engine.__pydantic_extra__,
+        cache_bytes=inf if fields.cache is None else fields.cache,
     )
 
 
@@ -115,6 +119,7 @@ def _site_fields(site: Site) -> dict[str, object]:
         "region": site.region,
         "pools": [_pool_fields(pool) for pool in site.pools],
         "engine": {"kind": site.engine, **site.engine_options},
+        "cache": None if site.cache_bytes == inf else site.cache_bytes,
     }
 
 

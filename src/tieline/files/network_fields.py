@@ -148,6 +148,9 @@ class SiteFields(Model):
     engine: Annotated[EngineFields, Kind("fields, such as `kind: local`")] = Field(
         default=EngineFields.model_validate({"kind": "local"}), description="what runs its jobs"
     )
+    cache: Annotated[Size, Ge(0), Le(10**21)] | None = Field(
+        None, description="room for copies of datasets from elsewhere; absent: enough"
+    )
 
 
 class TenantFields(Model):
@@ -202,6 +205,13 @@ class NetworkFields(Model):
     )
     accelerators: Annotated[list[AcceleratorFields], Kind("a list of accelerators")] = Field(
         default=[], description="accelerators that are not in the catalogue"
+    )
+    usd_per_accelerator_hour: Annotated[Number, Gt(0), Le(1_000_000), Unit("USD/hour")] | None = (
+        Field(
+            None,
+            description="what an hour of an accelerator is worth against the cost of moving data; "
+            "absent: that cost does not count",
+        )
     )
     throughputs: Annotated[Text, MinLen(1)] | None = Field(
         None, description="path of a table of measured speeds, from the folder of this file on"

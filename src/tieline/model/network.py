@@ -6,6 +6,7 @@ All frozen. Built by `tieline.files` from YAML, or in Python by tests and traces
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 
 from tieline.model.accelerator import Accelerator
 from tieline.model.throughputs import ThroughputTable
@@ -66,6 +67,8 @@ class Site:
     pools: tuple[Pool, ...]
     engine: str = "local"
     engine_options: Mapping[str, str] = field(default_factory=dict)
+    cache_bytes: float = inf
+    """Room for copies of datasets whose originals are elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,9 @@ class Network:
     datasets: tuple[Dataset, ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
     """Accelerators that the network file defines beside the catalogue."""
+    usd_per_accelerator_hour: float | None = None
+    """What an hour of an accelerator is worth: turns the cost of moving data into time. None:
+    money does not count."""
     throughputs: ThroughputTable | None = None
     """Speeds that its operator measured."""
 

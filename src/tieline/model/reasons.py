@@ -37,6 +37,10 @@ class Reason(IntFlag):
     """The pool's price is above what the job is worth there now."""
     LINK = 1 << 14
     """No link leads from the job's data to that region."""
+    STORAGE = 1 << 15
+    """The job's data is larger than what the sites of that region keep for copies."""
+    DATA = 1 << 16
+    """The job's data is not in that region yet, and is brought there before the job starts."""
 
 
 #: Reasons that no waiting cures: the network, the job or a rule must change.
@@ -49,6 +53,7 @@ NEVER: Final = (
     | Reason.QUOTA
     | Reason.SPEED
     | Reason.LINK
+    | Reason.STORAGE
 )
 
 #: Plain words for each reason, with room for the numbers that belong to it.
@@ -61,7 +66,9 @@ WORDS: Final = {
     Reason.QUOTA: "the gang is larger than the tenant's quota",
     Reason.SPEED: "this workload makes no progress on this accelerator",
     Reason.LINK: "no link leads from its data to this region",
+    Reason.STORAGE: "its data is larger than the cache of this region",
     Reason.HOME: "not the tenant's home site",
+    Reason.DATA: "its data is not in this region yet",
     Reason.CLOSED: "the site is closed or does not answer",
     Reason.BUSY: "too few accelerators are free",
     Reason.FRAGMENTED: "enough accelerators are free, but not on one node",

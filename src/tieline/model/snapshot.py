@@ -47,6 +47,7 @@ KIND: Final = np.dtype(
         ("checkpoint", np.float64),  # between checkpoints [s]; 0 = it saves when told to stop
         ("cold", np.int32),  # row of the kind for jobs that have not begun
         ("stopped", np.int32),  # row of the kind for jobs that were stopped; -1 = never are
+        ("larger", np.int32),  # row of the kind on the next larger gang; -1 = none
         ("start", np.int64),  # its waiting jobs are queue[start:end] ...
         ("end", np.int64),
         ("region_first", np.int64),  # ... inside its region queue[region_first:region_last]
@@ -105,7 +106,7 @@ class Snapshot(NamedTuple):
     """Axis K, dtype `KIND`; rows beyond the kinds known are empty."""
     rate: NDArray[np.float64]
     """Axes K, M: progress relative to the rate `JOB.work` is stated in; 0 = never runs there."""
-    barred: NDArray[np.uint16]
+    barred: NDArray[np.uint32]
     """Axes K, M: bits of `Reason` that the filters found."""
     stage: NDArray[np.float64]
     """Axes K, M: time before the work begins there [s], >= 0: staging, restart; inf = never."""
@@ -114,6 +115,9 @@ class Snapshot(NamedTuple):
     cost of moving data; below 0 where staying saves a restart; inf = never."""
     pace: NDArray[np.float64]
     """Axes K, M: 1 / rate [s per unit of work]; inf = never."""
+    absent: NDArray[np.bool_]
+    """Axes K, M: whether data must be brought there before a job may start; False everywhere
+    where nobody moves data ahead, so that jobs fetch their data themselves."""
     warm: NDArray[np.int32]
     """Axes K, M: row of the kind for jobs that run there and may be stopped; -1 = none yet."""
     markets: NDArray[np.void]

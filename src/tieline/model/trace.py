@@ -52,6 +52,10 @@ class Trace:
     label: NDArray[np.int32] | None = None
     """A number that jobs have in common which do the same work, such as those of one user and
     name, in order of appearance; -1 where the file does not say; None when it never does."""
+    datasets: tuple[str, ...] = ()
+    """Ids of datasets that jobs read."""
+    dataset: NDArray[np.int32] | None = None
+    """Index into `datasets` of what each job reads, -1 for nothing; None when none reads any."""
     throughputs: ThroughputTable | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Rows left out, counted by reason, in plain words."""
@@ -70,11 +74,8 @@ class Trace:
             raise InputError(f"trace {self.name}: jobs are not sorted by submission")
         if (self.count < 1).any():
             raise InputError(f"trace {self.name}: a job asks for fewer than 1 accelerator")
-        optional = [
-            a
-            for a in (self.job_type, self.estimate_s, self.deadline_s, self.label)
-            if a is not None
-        ]
+        columns = (self.job_type, self.estimate_s, self.deadline_s, self.label, self.dataset)
+        optional = [column for column in columns if column is not None]
         if any(len(array) != len(self) for array in optional):
             raise InputError(f"trace {self.name}: columns differ in length")
         for array in (*arrays, *optional):

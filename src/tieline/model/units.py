@@ -14,6 +14,7 @@ from tieline.model.errors import InputError
 BYTES_PER_GB: Final = 1e9
 BYTES_PER_GBIT: Final = 1e9 / 8
 SECONDS_PER_MS: Final = 1e-3
+SECONDS_PER_HOUR: Final = 3600.0
 
 #: Seconds per unit, largest first.
 _SECONDS: Final = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}

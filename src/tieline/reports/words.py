@@ -5,7 +5,7 @@ from math import inf
 
 from tieline.model.job import DEFAULT_ESTIMATE_S
 from tieline.model.reasons import WORDS
-from tieline.model.units import format_duration
+from tieline.model.units import BYTES_PER_GB, format_duration
 from tieline.scheduling.registry import DEFAULT_POLICY
 from tieline.simulation.comparison import NEAR, AtScale, Comparison
 from tieline.simulation.conditions import Conditions
@@ -71,9 +71,7 @@ def assumptions(comparison: Comparison) -> list[str]:
         f"Run times hold for {base} ({source}).",
         *rates(comparison),
         " ".join(estimates(comparison.conditions)),
-        " ".join(
-            ["Data is where it is needed, and nothing fails.", *stops(comparison.conditions)]
-        ),
+        " ".join([*data(comparison), "Nothing fails.", *stops(comparison.conditions)]),
     ]
 
 
@@ -90,6 +88,27 @@ def rates(comparison: Comparison) -> list[str]:
         if one.finished
     ]
     return [f"Rates of the jobs, where they ran: {'; '.join(parts)}."] if parts else []
+
+
+def data(comparison: Comparison) -> list[str]:
+    """Give how data comes to jobs, one sentence each."""
+    if comparison.trace.dataset is None:
+        return ["Data is where it is needed."]
+    if comparison.conditions.round_s is not None:
+        return ["Jobs fetch their data themselves and hold their accelerators meanwhile."]
+    return ["Data is moved before jobs start, over links that transfers share."]
+
+
+def moved(comparison: Comparison) -> list[str]:
+    """Give what was moved over links under each policy, one line per scale and policy."""
+    several = len(comparison.scales) > 1
+    return [
+        f"{name}{f' at {at.scale:g}' if several else ''} moves"
+        f" {one.moved_bytes / BYTES_PER_GB:,.0f} GB over links for {one.moved_usd:,.2f} USD."
+        for at in comparison.scales
+        for name, one in at.summaries.items()
+        if one.moved_bytes
+    ]
 
 
 def estimates(conditions: Conditions) -> list[str]:

@@ -30,17 +30,12 @@ _MOST_BIDS: Final = 64
 
 
 @compiled
-def candidates(s: Snapshot, room: Room, free: Array, taken: Array) -> Array:
+def candidates(s: Snapshot, room: Room, free: Array) -> Array:
     """Give the places in the queue of all jobs that may be planned now, by kind.
 
     Of each kind only as many as the free accelerators could hold, a last one in part: jobs
     of a kind differ in work alone, so there is a best assignment, whole or fractional, in
     which the first ones are planned.
-
-    Parameters
-    ----------
-    taken
-        Axis Q: jobs that have been decided about already.
     """
     most = np.zeros(len(s.kinds), np.int64)
     for k in range(len(s.kinds)):
@@ -53,13 +48,10 @@ def candidates(s: Snapshot, room: Room, free: Array, taken: Array) -> Array:
     places = np.empty(most.sum(), np.int64)
     at = 0
     for k in range(len(s.kinds)):
-        q, last = s.kinds[k].start, at + most[k]
-        while at < last and q < s.kinds[k].end:
-            if not taken[q]:
-                places[at] = q
-                at += 1
-            q += 1
-    return places[:at]
+        for q in range(s.kinds[k].start, s.kinds[k].start + most[k]):
+            places[at] = q
+            at += 1
+    return places
 
 
 @compiled

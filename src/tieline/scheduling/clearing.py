@@ -45,12 +45,6 @@ class Draft(NamedTuple):
     """Shape (K,): the first waiting job of each kind that the plan leaves out."""
     places: NDArray[np.int64]
     """Shape (candidates,): places in the queue."""
-    taken: NDArray[np.bool_]
-    """Axis Q: jobs that had been decided about before; they are left alone."""
-    planned: NDArray[np.bool_]
-    """Axis Q: these and the jobs of the plan as laid."""
-    first: int
-    """Placements planned before; they stay."""
 
 
 @compiled
@@ -75,7 +69,7 @@ def dual(
     free
         Shape (M,): `market_free(s, room)`.
     places
-        `candidates(s, room, free, taken)`: no other job can add to the best placement.
+        `candidates(s, room, free)`: no other job can add to the best placement.
     demand
         Shape (M,) [accelerators]: written; what the candidates want at these prices.
     """
@@ -163,10 +157,10 @@ def _lay(s: Snapshot, d: Draft, order: Array, won: Array, prices: Array) -> floa
     start, room = d.start, d.room
     room.free[:], room.largest[:], room.most[:] = start.free, start.largest, start.most
     room.node_free[:], room.used[:] = start.node_free, start.used
-    d.plan.size[0] = d.first
-    d.planned[:] = d.taken
-    placed = _seat_winners(s, room, d.plan, d.places, order, won, d.planned)
-    more, _unused = fill(s, room, prices, d.plan, d.planned, d.cursor)
+    d.plan.size[0] = 0
+    planned = np.zeros(len(s.queue), np.bool_)
+    placed = _seat_winners(s, room, d.plan, d.places, order, won, planned)
+    more, _unused = fill(s, room, prices, d.plan, planned, d.cursor)
     return placed + more
 
 
@@ -211,7 +205,7 @@ def _improve(
     order, won, prices
         What the plan was laid from.
     """
-    better = assignment(s, d.plan, d.first, d.places)
+    better = assignment(s, d.plan, d.places)
     exchange(s, d.start, free, d.places, better)
     improved = _lay(s, d, _by_size(s, d.places), better, prices)
     return improved if improved > placed else _lay(s, d, order, won, prices)
@@ -238,35 +232,28 @@ def _clear_many(s: Snapshot, d: Draft, free: Array) -> tuple[float, float]:
 
 
 @compiled
-def clear(
-    s: Snapshot, room: Room, plan: Plan, planned: Array, cursor: Array
-) -> tuple[float, float]:
+def clear(s: Snapshot, room: Room, plan: Plan, cursor: Array) -> tuple[float, float]:
     """Plan the clearing; give its value and certified bound.
 
     Parameters
     ----------
     room
         What is free at the start; on return what is left.
-    plan
-        What was planned before stays.
-    planned
-        Axis Q: jobs that have been decided about before; on return those planned now as well.
     cursor
-        Shape (K,): written; the first of the other waiting jobs of each kind that was not
-        planned.
+        Shape (K,): written; the first waiting job of each kind that was not planned.
     """
-    first, taken, free = plan.size[0], planned.copy(), market_free(s, room)
+    free = market_free(s, room)
     if np.count_nonzero(free) > 1:
-        places = candidates(s, room, free, taken)
-        draft = Draft(copy_room(room), room, plan, cursor, places, taken, planned, first)
+        draft = Draft(copy_room(room), room, plan, cursor, candidates(s, room, free))
         placed, bound = _clear_many(s, draft, free)
         return placed, max(placed, bound)
     start, no_prices = copy_room(room), np.zeros(len(free), np.float64)
+    planned = np.zeros(len(s.queue), np.bool_)
     placed, bound = fill(s, room, no_prices, plan, planned, cursor)
     if bound - placed > _TOLERANCE * bound:
-        places = candidates(s, start, free, taken)
+        places = candidates(s, start, free)
         if len(places) <= _SMALL:
-            draft = Draft(start, room, plan, cursor, places, taken, planned, first)
+            draft = Draft(start, room, plan, cursor, places)
             nobody = np.zeros(0, np.int64)
             placed = _improve(s, draft, free, nobody, nobody, no_prices, placed)
     return placed, max(placed, bound)

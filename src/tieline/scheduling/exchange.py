@@ -49,19 +49,13 @@ class Contest(NamedTuple):
 
 
 @compiled
-def assignment(s: Snapshot, plan: Plan, first: int, places: Array) -> Array:
-    """Give the market in which each candidate is planned, or -1.
-
-    Parameters
-    ----------
-    first
-        The first placement of a candidate.
-    """
+def assignment(s: Snapshot, plan: Plan, places: Array) -> Array:
+    """Give the market in which each candidate is planned, or -1."""
     rows = s.queue[places]
     order = np.argsort(rows)
     rows = rows[order]
     found = np.full(len(places), -1, np.int64)
-    for i in range(first, plan.size[0]):
+    for i in range(plan.size[0]):
         at = np.searchsorted(rows, plan.placements[i].row)
         found[order[at]] = s.pools[plan.placements[i].pool].market
     return found

@@ -102,6 +102,8 @@ def _answer(
 def _not_now(s: Snapshot, policy: Policy, room: Room, k: int, p: int) -> Reason:
     if not s.pools[p]["open"]:
         return Reason.CLOSED
+    if s.absent[k, s.pools[p]["market"]]:
+        return Reason.DATA
     if not within_quota(s, room.used, k, p):
         return Reason.QUOTA_USED
     if not has_room(s, room, k, p):

@@ -46,7 +46,7 @@ def chip_bars(
 
 
 def place_bars(
-    kind: JobKind, region: str, datasets: Sequence[Dataset], staging_s: float
+    kind: JobKind, region: str, datasets: Sequence[Dataset], staging_s: float, *, fits: bool
 ) -> Reason:
     """Give the reasons that lie in where a pool stands; empty if none.
 
@@ -54,11 +54,14 @@ def place_bars(
     ----------
     staging_s
         Time to bring the data there [s]; inf gives `Reason.LINK`.
+    fits
+        Whether the caches of the region have room for it at all.
     """
     return _together(
         {
             Reason.RESIDENCY: not may_reside(region, kind.residency, datasets),
             Reason.LINK: staging_s == float("inf"),
+            Reason.STORAGE: not fits,
         }
     )
 

@@ -12,6 +12,7 @@ from tieline.scheduling.room import (
     Plan,
     Room,
     eligible,
+    ends_in,
     has_room,
     keep_quota,
     open_room,
@@ -21,20 +22,22 @@ from tieline.scheduling.room import (
 
 
 @compiled
-def fastest_pool(s: Snapshot, room: Room, k: int, home_only: bool, shut: Array) -> int:
-    """Give the pool that runs kind `k` fastest among those with room and not shut, or -1.
+def fastest_pool(s: Snapshot, room: Room, row: int, home_only: bool, shut: Array) -> int:
+    """Give the pool on which the job would end first if it started now, or -1.
 
-    Equal rates: the pool with the fewest free accelerators, then the lowest row.
+    Among those with room and not shut, costs counted as time. Equal ends: the pool with the
+    fewest free accelerators, then the lowest row.
     """
-    best, fastest = -1, 0.0
+    k = s.jobs[row].kind
+    best, soonest = -1, np.inf
     for p in range(len(s.pools)):
         if shut[p] or not has_room(s, room, k, p) or not eligible(s, k, p, home_only):
             continue
         if not within_quota(s, room.used, k, p):
             continue
-        rate = s.rate[k, s.pools[p].market]
-        if rate > fastest or (rate == fastest and room.free[p] < room.free[best]):
-            best, fastest = p, rate
+        end = ends_in(s, row, p)
+        if end < soonest or (end == soonest and room.free[p] < room.free[best]):
+            best, soonest = p, end
     return best
 
 
@@ -95,7 +98,7 @@ def plan_in_turn(s: Snapshot, plan: Plan, home_only: bool) -> None:
     size = oldest_first(s, keys, kinds)
     while size > 0 and n_open > 0:
         k = kinds[0]
-        p = fastest_pool(s, room, k, home_only, shut)
+        p = fastest_pool(s, room, s.queue[cursor[k]], home_only, shut)
         if p < 0:
             n_open -= _hold_back(s, room, k, home_only, shut)
             size = drop_top(keys, kinds, size)

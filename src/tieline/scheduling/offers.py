@@ -100,12 +100,24 @@ def best_offer(
 
 @compiled
 def tightest_pool(s: Snapshot, room: Room, k: int, m: int) -> int:
-    """Give the pool of the market with room and the fewest free accelerators, or -1."""
-    best, n = -1, s.kinds[k].count
+    """Give the pool of the market with room that the gang fits most tightly, or -1.
+
+    A gang smaller than a node goes where it leaves the least free on its node, so that whole
+    nodes stay whole; then, as all others, to the pool with the fewest free accelerators.
+    """
+    best, n, least = -1, s.kinds[k].count, 0
     for i in range(s.markets[m].first, s.markets[m].last):
         p = s.market_pools[i]
+        size = s.pools[p].size
         # `has_room` written out: a call hands over the whole snapshot, 30 times a job's cost.
-        roomy = room.free[p] >= n and (n > s.pools[p].size or room.largest[p] >= n)
-        if roomy and (best < 0 or room.free[p] < room.free[best]):
-            best = p
+        if room.free[p] < n or (n <= size and room.largest[p] < n):
+            continue
+        left = size
+        if n < size:
+            for node in range(s.pools[p].first, s.pools[p].last):
+                spare = room.node_free[node] - n
+                if 0 <= spare < left:
+                    left = spare
+        if best < 0 or left < least or (left == least and room.free[p] < room.free[best]):
+            best, least = p, left
     return best

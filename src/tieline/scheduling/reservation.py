@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
-from tieline.scheduling.fill import next_waiting
-from tieline.scheduling.heap import drop_top, push, sift
 from tieline.scheduling.in_turn import fastest_pool
 from tieline.scheduling.room import (
     SEAT,
     Plan,
     Room,
     eligible,
-    has_room,
+    ends_in,
     keep_quota,
     open_room,
     run_time,
@@ -123,7 +121,7 @@ def _set_aside(free: Array, n: int, size: int, spare: Array) -> None:
 
 
 @compiled
-def _may_reserve(s: Snapshot, held: Reservations, k: int) -> bool:
+def may_reserve(s: Snapshot, held: Reservations, k: int) -> bool:
     """Whether no pool that the kind could use is reserved yet."""
     for p in range(len(s.pools)):
         if held.begins[p] < np.inf and eligible(s, k, p, False):
@@ -160,7 +158,7 @@ def _ends_first(
 
 
 @compiled
-def _reserve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> None:
+def reserve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> None:
     """Reserve nodes and quota for the waiting job.
 
     Where only quotas hold it back, what is left of them waits for it instead.
@@ -185,7 +183,7 @@ def _reserve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) 
 
 
 @compiled
-def _shut_too_late(s: Snapshot, held: Reservations, row: int, now: float) -> None:
+def shut_too_late(s: Snapshot, held: Reservations, row: int, now: float) -> None:
     """Mark the pools on which the job would outlast a reservation that it would disturb."""
     k = s.jobs[row].kind
     for p in range(len(s.pools)):
@@ -193,11 +191,6 @@ def _shut_too_late(s: Snapshot, held: Reservations, row: int, now: float) -> Non
         held.shut[p] = end > held.begins[p] or (
             end > held.due[s.kinds[k].tenant] and not within_quota(s, held.late.used, k, p)
         )
-
-
-@compiled
-def _rate(s: Snapshot, k: int, p: int) -> float:
-    return s.rate[k, s.pools[p].market]
 
 
 @compiled
@@ -226,7 +219,7 @@ def place(s: Snapshot, held: Reservations, plan: Plan, row: int, p: int, outlast
 
 @compiled
 def serve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> bool:
-    """Start the job where it runs fastest, or reserve for it; tell if its kind may go on.
+    """Start the job where it ends first, or reserve for it; tell if its kind may go on.
 
     Parameters
     ----------
@@ -244,92 +237,13 @@ def serve(s: Snapshot, held: Reservations, plan: Plan, row: int, now: float) -> 
     O(P), and O(P x running jobs) for a reservation.
     """
     k = s.jobs[row].kind
-    p = fastest_pool(s, held.late, k, False, held.nowhere)
-    _shut_too_late(s, held, row, now)
-    early = fastest_pool(s, held.room, k, False, held.shut)
-    outlasts = p >= 0 and (early < 0 or _rate(s, k, p) >= _rate(s, k, early))
+    p = fastest_pool(s, held.late, row, False, held.nowhere)
+    shut_too_late(s, held, row, now)
+    early = fastest_pool(s, held.room, row, False, held.shut)
+    outlasts = p >= 0 and (early < 0 or ends_in(s, row, p) <= ends_in(s, row, early))
     if outlasts or early >= 0:
         place(s, held, plan, row, p if outlasts else early, outlasts)
         return True
-    if _may_reserve(s, held, k):
-        _reserve(s, held, plan, row, now)
-    return fastest_pool(s, held.room, k, False, held.nowhere) >= 0
-
-
-@compiled
-def _take_out(s: Snapshot, room: Room, plan: Plan) -> None:
-    """Write what the whole plan leaves of what is free at the start of the decision."""
-    fresh = open_room(s)
-    room.free[:], room.node_free[:], room.used[:] = fresh.free, fresh.node_free, fresh.used
-    for i in range(plan.size[0]):
-        one = plan.placements[i]
-        k = s.jobs[one.row].kind
-        n, t = s.kinds[k].count, s.kinds[k].tenant
-        room.free[one.pool] -= n
-        room.used[t, s.pools[one.pool].accelerator] += n
-        room.used[t, s.limit.shape[1] - 1] += n
-        for b in range(one.first, one.last):
-            room.node_free[plan.seats[b].node] -= plan.seats[b].amount
-    for p in range(len(s.pools)):
-        room.largest[p] = fresh.largest[p]
-        if room.free[p] < fresh.free[p]:
-            room.largest[p] = largest_free(room.node_free, s.pools[p].first, s.pools[p].last)
-    for m in range(len(s.markets)):
-        update_most(s, room, m)
-
-
-@compiled
-def _in_time(s: Snapshot, held: Reservations, pools: Array, row: int, now: float) -> int:
-    """Give the pool with room on which the job ends first, before its reservation, or -1."""
-    best, k, soonest = -1, s.jobs[row].kind, held.due[s.kinds[s.jobs[row].kind].tenant]
-    for p in pools:
-        if has_room(s, held.room, k, p) and eligible(s, k, p, False):
-            end = now + run_time(s, row, p)
-            in_time = end <= held.begins[p] and end <= soonest
-            if in_time and within_quota(s, held.room.used, k, p):
-                best, soonest = p, end
-    return best
-
-
-@compiled
-def fill_in_front(
-    s: Snapshot, held: Reservations, plan: Plan, planned: Array, cursor: Array, now: float
-) -> None:
-    """Start jobs that end before the reservations begin, least accelerator-time first.
-
-    To be called last: all that outlasts them has been planned.
-
-    Parameters
-    ----------
-    held
-        On return its room is what the whole plan leaves.
-    planned
-        Axis Q: jobs decided about; written.
-    cursor
-        Shape (K,): the first other job of each kind; written. Jobs of a kind are to wait in
-        order of work: when the first one does not end in time, none does.
-
-    Notes
-    -----
-    O((K + placed) x reserved pools).
-    """
-    _take_out(s, held.room, plan)
-    pools = np.flatnonzero((held.begins < np.inf) & (held.room.free > 0))
-    keys, kinds = np.empty(len(s.kinds), np.float64), np.empty(len(s.kinds), np.int64)
-    size = 0
-    for k in range(len(s.kinds)):
-        if len(pools) > 0 and next_waiting(s, planned, cursor, k):
-            key = s.jobs[s.queue[cursor[k]]].work * s.kinds[k].count
-            size = push(keys, kinds, size, key, k)
-    while size > 0:
-        k = kinds[0]
-        row = s.queue[cursor[k]]
-        p = _in_time(s, held, pools, row, now)
-        if p >= 0:
-            take(s, held.room, plan, row, p)
-            planned[cursor[k]] = True
-        if p >= 0 and next_waiting(s, planned, cursor, k):
-            keys[0] = s.jobs[s.queue[cursor[k]]].work * s.kinds[k].count
-            sift(keys, kinds, size)
-        else:
-            size = drop_top(keys, kinds, size)
+    if may_reserve(s, held, k):
+        reserve(s, held, plan, row, now)
+    return fastest_pool(s, held.room, row, False, held.nowhere) >= 0

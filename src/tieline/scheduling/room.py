@@ -9,6 +9,9 @@ from tieline.model.snapshot import Snapshot
 from tieline.scheduling.compiled import Array, compiled
 from tieline.scheduling.seats import largest_free, seat
 
+#: Least work that is told apart [s].
+_LEAST_WORK_S: Final = 1e-9
+
 
 class Room(NamedTuple):
     """Free accelerators, reduced as placements are planned."""
@@ -28,6 +31,7 @@ class Room(NamedTuple):
 PLACEMENT: Final = np.dtype(
     [
         ("row", np.int32),
+        ("kind", np.int32),  # of the job from its start on: that of its size
         ("pool", np.int32),
         ("first", np.int64),  # it takes blocks first..last-1 of the plan
         ("last", np.int64),
@@ -90,6 +94,16 @@ def run_time(s: Snapshot, row: int, p: int) -> float:
 
 
 @compiled
+def ends_in(s: Snapshot, row: int, p: int) -> float:
+    """Give the time to the end of the job on the pool, costs counted as time [s].
+
+    Jobs without work are told apart by rate as well.
+    """
+    k, m = s.jobs[row].kind, s.pools[p].market
+    return s.charge[k, m] + max(_LEAST_WORK_S, s.jobs[row].work) / s.rate[k, m]
+
+
+@compiled
 def within_quota(s: Snapshot, used: Array, k: int, p: int) -> bool:
     """Whether one more job of kind `k` on pool `p` keeps the tenant within its quotas."""
     t, n = s.kinds[k].tenant, s.kinds[k].count
@@ -127,6 +141,7 @@ def take(s: Snapshot, room: Room, plan: Plan, row: int, p: int) -> None:
     at = plan.placements[i - 1].last if i > 0 else 0
     after = seat(room.node_free, pool.first, pool.last, pool.size, n, plan.seats, at)
     plan.placements[i].row = row
+    plan.placements[i].kind = k
     plan.placements[i].pool = p
     plan.placements[i].first = at
     plan.placements[i].last = after

@@ -162,12 +162,13 @@ class ControlPlane:
             The site does not answer.
         """
         record = self._store.job(job_id)
-        if record.pool is None:
+        pool = record.pool or self._last_pool(record)
+        if pool is None:
             return b""
-        engine = self._engines.get(self._site.get(record.pool, ""))
+        engine = self._engines.get(self._site.get(pool, ""))
         if engine is None:
             raise NotFoundError(
-                f"the output of {job_id} is at {record.pool}, which the network no longer has"
+                f"the output of {job_id} is at {pool}, which the network no longer has"
             )
         data = engine.log(record.token, offset, limit)
         if not data and record.status.ended and self._loop.has_forgotten(record):
@@ -175,6 +176,12 @@ class ControlPlane:
                 f"the output of {job_id} is no longer kept: a site keeps that of its newest runs"
             )
         return data
+
+    def _last_pool(self, record: JobRecord) -> str | None:
+        """Give where the last attempt of a job that waits again was; None without any."""
+        told = self._store.events(record.id) if record.attempt else []
+        pools = [str(line.data["pool"]) for line in told if "pool" in line.data]
+        return pools[-1] if pools else None
 
     def why(self, job_id: str) -> Why:
         """Give why a job is where it is: each pool's answer while it waits, else a sentence.

@@ -6,7 +6,7 @@ One `tick` does, in this order:
 2. look      at every site at once; one that does not answer holds up nobody
 3. reconcile what the sites report with what the store says, and record the difference
 4. decide    `control.run_cycle`, on what is in memory, no lock on the store
-5. record    the placements: from here on they survive a crash
+5. record    what is to start and to stop: from here on it survives a crash
 6. tell      the sites what to start, what to end and what they may forget
 
 The store is the truth, and what is in memory a copy for speed. After a crash, and whenever
@@ -41,6 +41,10 @@ _LOG: Final = logging.getLogger(__name__)
 #: Price readings kept: at most one per second, of the last ten minutes.
 _HISTORY: Final = 600
 _HISTORY_STEP_S: Final = 1.0
+
+#: Statuses of jobs whose sites are asked to end them.
+_ENDING: Final = (Status.CANCELLING, Status.STOPPING)
+_PREEMPTED: Final = "others are worth more there, or it is elsewhere; it goes on later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +228,21 @@ class Loop:
         ]
 
     def _place(self, now: float) -> None:
-        """Decide what to start, and record it before any site hears of it."""
+        """Decide what to start and to stop, and record it before any site hears of it."""
         shut = {link.id for link in self._links if link.problem}
         if not self._roster.changed(shut) and not self._cycle_due(now):
             return
-        placed, self._latest = self._roster.cycle(shut, now)
-        self._write(
-            Change(record.id, record.version, Event.PLACED, now, pool=pool.id)
-            for record, pool in placed
-        )
+        decided = self._roster.cycle(shut, now)
+        self._latest = decided.reading
+        changes = [
+            Change(r.id, r.version, Event.PREEMPTED, now, left_s=left_s, detail=_PREEMPTED)
+            for r, left_s in decided.stops
+        ]
+        changes += [
+            Change(r.id, r.version, Event.PLACED, now, pool=pool.id, count=size)
+            for r, pool, size in decided.placements
+        ]
+        self._write(changes)
         if not self._history or now - self._history[-1].at >= _HISTORY_STEP_S:
             self._history.append(self._latest)
 
@@ -250,7 +260,7 @@ class Loop:
         for link in self._links:
             if link.fresh:
                 held = self._roster.held_at(link.id)
-                ending = {r.token for r in held if r.status is Status.CANCELLING}
+                ending = {r.token for r in held if r.status in _ENDING}
                 link.told_to_end &= ending
                 link.tell(
                     end=sorted(ending - link.told_to_end),

@@ -6,12 +6,13 @@ cycle. The state is touched under one lock, so that other threads can look at it
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from tieline.control.cycle import Actions, Observations, Rows
+from tieline.control.cycle import NO_ROWS, Actions, Observations, Rows
 from tieline.control.history import Estimate
 from tieline.control.lifecycle import Status
 from tieline.control.ports import JobRecord
@@ -30,6 +31,35 @@ Cycle = Callable[[State, Observations, float], tuple[Actions, State, Decision]]
 #: Rows of ended jobs are kept until there are so many, and so many times the open ones.
 _MANY_ROWS: Final = 100_000
 _SPARSE: Final = 4
+
+#: What a job does that can be told to stop.
+_HEEDFUL: Final = (Status.SUBMITTED, Status.RUNNING)
+
+
+class Placement(NamedTuple):
+    """A job that is to start."""
+
+    record: JobRecord
+    pool: Pool
+    size: int
+    """Accelerators that it is given."""
+
+
+class Stop(NamedTuple):
+    """A job that is to stop."""
+
+    record: JobRecord
+    left_s: float
+    """Work that will be left of it, estimated, at rate 1."""
+
+
+class Round(NamedTuple):
+    """What one cycle decided."""
+
+    placements: list[Placement]
+    """In order."""
+    stops: list[Stop]
+    reading: PriceReading
 
 
 class Scene(NamedTuple):
@@ -144,16 +174,41 @@ class Roster:
         kinds = self._state.snapshot.kinds
         return bool((kinds["end"] > kinds["start"]).any())
 
-    def cycle(
-        self, shut: Collection[str], now: float
-    ) -> tuple[list[tuple[JobRecord, Pool]], PriceReading]:
-        """Run one cycle; give the jobs to start with their pools, in order, and the prices."""
+    def cycle(self, shut: Collection[str], now: float) -> Round:
+        """Run one cycle; give what is to start and to stop, and the prices.
+
+        Only jobs that are submitted or running, at a site that is not shut, are told to stop.
+        """
         with self._lock:
             seen = self._observations(shut)
-            actions, self._state, decision = self._run_cycle(self._state, seen, now)
+            with self._state.sparing(self._not_to_stop(shut)):
+                actions, self._state, decision = self._run_cycle(self._state, seen, now)
             reading = self._reading(decision, now)
-        pairs = zip(actions.rows.tolist(), actions.pools.tolist(), strict=True)
-        return [(self._records[self._job_at[row]], self._pools[p]) for row, p in pairs], reading
+            left_s = self._state.snapshot.jobs["work"][actions.stops].tolist()
+        given = zip(*(one.tolist() for one in actions[:3]), strict=True)
+        stops = zip(actions.stops.tolist(), left_s, strict=True)
+        return Round(
+            [Placement(self._at(row), self._pools[p], count) for row, p, count in given],
+            [Stop(self._at(row), left) for row, left in stops],
+            reading,
+        )
+
+    def _at(self, row: int) -> JobRecord:
+        return self._records[self._job_at[row]]
+
+    def _not_to_stop(self, shut: Collection[str]) -> Rows:
+        """Give the rows of jobs that hold accelerators and cannot be told to stop now."""
+        if not self._state.may_stop:
+            return NO_ROWS
+        rows = [
+            self._row[job_id]
+            for site, held in self._held.items()
+            for job_id, record in held.items()
+            if record.status is not Status.STOPPING
+            and (site in shut or record.status not in _HEEDFUL)
+            and job_id in self._row
+        ]
+        return np.array(rows, np.int64)
 
     def _observations(self, shut: Collection[str]) -> Observations:
         opened, closed = self._turned(shut)
@@ -233,7 +288,18 @@ class Roster:
         if waited and after.status.ended:
             self._withdrawn.append(row)
         if after.status is Status.QUEUED and not waited and after.id not in self._aside:
-            self._submitted[row] = None
+            lost = before is not None and before.status is Status.LOST
+            self._submitted[self._row_anew(row, after) if lost else row] = None
+
+    def _row_anew(self, row: int, record: JobRecord) -> int:
+        """Give a lost job's row; a new one where the old is of a larger size than waits."""
+        with self._lock:
+            kind = self._kind_now(record)
+            if self._state.snapshot.jobs[row]["kind"] == kind:
+                return row
+            del self._job_at[row]
+            self._add_rows([record], [kind])
+        return self._row[record.id]
 
     def _kind(self, record: JobRecord) -> int | None:
         """Give the row of a job's kind; None for a job set aside that holds nothing here."""
@@ -241,7 +307,7 @@ class Roster:
         try:
             fault = next(name_faults(spec, self._offer), None)
             if fault is None:
-                return self._state.intern(JobKind.of(spec))
+                return self._kind_now(record)
             reason = f"{fault.found}; {fault.allowed}"
         except TielineError as error:
             reason = str(error)
@@ -249,13 +315,29 @@ class Roster:
         if self._site(record) is None:
             return None
         # It runs, and only has to hold what it holds.
-        return self._state.intern(JobKind(spec.tenant, spec.workload, spec.count))
+        return self._state.intern(JobKind(spec.tenant, spec.workload, record.size))
+
+    def _kind_now(self, record: JobRecord) -> int:
+        """Give the row of a job's kind: one that waits is of the smallest size."""
+        kind = JobKind.of(record.spec)
+        row, stopped = self._state.intern(kind), record.stops > 0
+        count = kind.sizes[0] if record.count is None else record.count
+        found = self._state.sized(row, count, stopped=stopped)
+        if found is None:  # given by a version that knew other sizes
+            one = self._state.intern(replace(kind, count=count, least=0, most=0))
+            found = self._state.sized(one, count, stopped=stopped)
+        return row if found is None else found
 
     def _add_rows(self, records: Sequence[JobRecord], kinds: Sequence[int | None]) -> None:
         found = [self._run_times.estimate(record.spec) for record in records]
         first = self._state.add(
             np.array(kinds, np.int32),
-            np.array([estimate.work_s for estimate in found]),
+            np.array(
+                [
+                    estimate.work_s if record.left_s is None else record.left_s
+                    for record, estimate in zip(records, found, strict=True)
+                ]
+            ),
             np.array([record.submitted_at for record in records]),
             np.array([_deadline(record.spec) for record in records]),
         )
@@ -268,6 +350,13 @@ class Roster:
             np.array([self._row[record.id] for record in records], np.int64),
             np.array([self._pool_row[record.pool or ""] for record in records], np.int64),
             np.array([record.started_at or record.placed_at or 0.0 for record in records]),
+            np.array(
+                [
+                    record.status is Status.STOPPING and record.id not in self._aside
+                    for record in records
+                ],
+                np.bool_,
+            ),
         )
 
 

@@ -54,14 +54,17 @@ class RunTimes:
             return
         if record.started_at is None or record.ended_at is None:
             return
+        if record.stops:  # it ran in several parts, of which only the last is known
+            return
         spec = record.spec
         ran_s = max(0.0, record.ended_at - record.started_at)
-        rate = self._rates.rate(spec.workload, model, spec.count).value
+        rate = self._rates.rate(spec.workload, model, record.size).value
+        rate *= (record.size / spec.count) ** spec.scaling
         expected_s = self.estimate(spec).work_s
         if expected_s > 0 and ran_s * rate > 0:
             self.ended = (*self.ended, (expected_s, ran_s * rate / expected_s))[-_ENDED_KEPT:]
         self._history.note(_likeness(spec), ran_s * rate)
-        if record.status is Status.SUCCEEDED and spec.name:
+        if record.status is Status.SUCCEEDED and spec.name and record.size == spec.count:
             self._observed.note(
                 spec.workload,
                 model,

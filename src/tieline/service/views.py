@@ -102,6 +102,8 @@ def statement(job: JobRecord) -> str:
         Status.QUEUED: "The scheduler has not looked at it yet.",
         Status.SUBMITTED: f"It was placed on {job.pool}, which has not reported its start yet.",
         Status.RUNNING: f"It runs on {job.pool}.",
+        Status.STOPPING: f"It was told to stop, and goes on later; {job.pool} has not "
+        "reported the end yet.",
         Status.CANCELLING: f"Its end was asked for; {job.pool} has not reported it yet.",
         Status.UNKNOWN: f"Its state on {job.pool} is unknown: {unknown}. It keeps its place there "
         "and is not run elsewhere.",

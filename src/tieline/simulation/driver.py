@@ -6,6 +6,7 @@ cycles of a live run are another world (`tieline.simulation.recorded`).
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from tieline.control.state import State
 from tieline.model.errors import InputError
 from tieline.scheduling.policy import Decision
 from tieline.simulation.schedule import Attempts, Coming, Schedule
+from tieline.simulation.transfers import Transfers
 
 #: Called after each cycle: (now, decision).
 Watcher = Callable[[float, Decision], None]
@@ -109,7 +111,8 @@ def simulate(
 
     Notes
     -----
-    Everything that happens at the same instant is one cycle: ends first, then submissions.
+    Everything that happens at the same instant is one cycle: arrivals of data first, then ends
+    of jobs, then submissions.
     Ties between jobs are broken by row, so the schedule is a function of the arguments. A
     job of no duration ends in a cycle of its own at the instant it started.
     """
@@ -158,13 +161,15 @@ def trace_world(
 
     Notes
     -----
-    A job that is told to stop has stopped at that instant, and waits again.
+    A job that is told to stop has stopped at that instant, and waits again. Data that is to be
+    moved shares the links with all that is under way.
     """
     now, attempts = 0.0, Attempts(state, duration_s, schedule)
-    coming = Coming(submit_s, arriving)
+    coming, transfers = Coming(submit_s, arriving), Transfers(state.replicas, schedule)
     stopped = NO_ROWS
-    while len(stopped) or attempts.any_running or coming.any_left:
-        now = now if len(stopped) else min(coming.next_s, attempts.next_end_s)
+    while len(stopped) or attempts.any_running or coming.any_left or transfers.next_s < inf:
+        if not len(stopped):
+            now = min(coming.next_s, attempts.next_end_s, transfers.next_s)
         ended, submitted = attempts.ended(now), coming.at(now)
         if estimator is not None:
             estimator.at_end(ended, now)
@@ -172,9 +177,12 @@ def trace_world(
         if len(stopped):
             ended = np.concatenate([ended, stopped])
             submitted = np.concatenate([stopped, submitted])
-        actions = yield now, Observations(ended=ended, submitted=submitted)
+        arrived = transfers.arrived(now)
+        actions = yield now, Observations(ended=ended, submitted=submitted, arrived=arrived)
         for row, pool in zip(actions.rows.tolist(), actions.pools.tolist(), strict=True):
             attempts.begin(row, pool, now)
+        if actions.moves:
+            transfers.begin(actions.moves, now)
         stopped = NO_ROWS
         if len(actions.stops):
             stopped = actions.stops.astype(np.int64)

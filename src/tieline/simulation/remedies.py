@@ -21,6 +21,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from tieline.control.replicas import Replicas
 from tieline.control.state import State
 from tieline.control.terms import Terms
 from tieline.model.accelerator import Accelerator
@@ -81,10 +82,10 @@ class Case(NamedTuple):
         return self.state.kinds[self.state.snapshot.jobs["kind"][self.row]]
 
     @property
-    def bars(self) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    def bars(self) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
         """Bits of `Reason` that keep the job off each pool for good, axis P."""
         bars = self.state.bars()[self.state.snapshot.jobs["kind"][self.row]]
-        return np.asarray(bars, np.uint16)
+        return np.asarray(bars, np.uint32)
 
     def barred_by(self, reason: Reason) -> list[int]:
         """Give the pools that the reason bars."""
@@ -226,7 +227,7 @@ def _copies(case: Case) -> Iterator[_Candidate]:
     """Give a copy of each dataset in each region whose pools wait for it or cannot get it."""
     network, s = case.state.network, case.state.snapshot
     k = int(s.jobs[case.row]["kind"])
-    only_far = case.bars & ~np.uint16(Reason.LINK) == 0
+    only_far = case.bars & ~np.uint32(Reason.LINK) == 0
     slow = only_far & (s.stage[k, s.pools["market"]] > 0)
     regions: dict[str, str] = {}
     for p in np.flatnonzero(slow).tolist():
@@ -309,10 +310,14 @@ def _on_terms(case: Case, words: str, network: Network, *, opens: bool = True) -
 
     def make(fork: State) -> bool:
         s = fork.snapshot
-        terms = Terms(network, case.accelerators, fork.rates, s)
-        before = s.stage[k].copy()
-        row = terms.of(case.kind, _tenant(network, case.kind.tenant))
-        s.rate[k], s.barred[k], s.stage[k], s.charge[k], s.pace[k] = row
+        if network.datasets != fork.network.datasets:
+            fork.replicas, fork.bound = Replicas(network), {}
+        moves_data = fork.moves_data
+        terms = Terms(network, case.accelerators, fork.rates, s, moves_data=moves_data)
+        before, tenant = s.stage[k].copy(), _tenant(network, case.kind.tenant)
+        row = terms.of(case.kind, tenant, fork.replicas, case.now)
+        s.rate[k], s.barred[k], s.stage[k], s.charge[k], s.pace[k] = row[:-1]
+        s.absent[k] = row.absent
         return not opens or bool((s.stage[k] < before).any())
 
     return _Candidate(words, "operator", make)

@@ -43,7 +43,7 @@ class Replay:
     the policy."""
     capacity: NDArray[np.int64]
     """Axis M: accelerators."""
-    blocked: NDArray[np.uint16]
+    blocked: NDArray[np.uint32]
     """Axis J: bits of `Reason` that keep a rejected job off the pool it comes closest to; 0
     for a job that ran."""
     clearing: PriceRecord | None
@@ -113,7 +113,14 @@ def replay(  # noqa: PLR0913 - four parts, and options
     base = relative_to or recorded_on(network, trace)
     rates = RateBook(accelerators, relative_to=base, throughputs=speeds(network, trace))
     preempts = policy.preempts or conditions.round_s is not None
-    state = State(network, replace(policy, preempts=preempts), accelerators, rates)
+    state = State(
+        network,
+        replace(policy, preempts=preempts),
+        accelerators,
+        rates,
+        # In a world that moves it; in rounds jobs fetch their data themselves.
+        moves_data=conditions.round_s is None,
+    )
     runnable = add_trace(state, trace, conditions.stop_s)
     estimates = None if conditions.all_known else Estimates(state, trace, conditions)
     recorder = PriceRecorder(len(network.pools))
@@ -142,7 +149,7 @@ def replay(  # noqa: PLR0913 - four parts, and options
         kind=kind,
         rate=_rates(state),
         capacity=np.bincount(pools["market"], pools["capacity"]).astype(np.int64),
-        blocked=np.where(runnable, np.uint16(0), _closest_bars(state)[kind]),
+        blocked=np.where(runnable, np.uint32(0), _closest_bars(state)[kind]),
         clearing=recorder.record(),
         conditions=conditions,
         estimates=estimates.counts if estimates else {"exact": int(runnable.sum())},
@@ -171,7 +178,7 @@ def _rates(state: State) -> NDArray[np.float64]:
     return rates
 
 
-def _closest_bars(state: State) -> NDArray[np.uint16]:
+def _closest_bars(state: State) -> NDArray[np.uint32]:
     """Give, per kind, the reasons that bar it from the pool it comes closest to; axis K.
 
     That is a pool at home under a policy that keeps tenants there, then the one with the

@@ -27,6 +27,8 @@ class Schedule:
     """Axis J: work lost by stops [s at rate 1]; restarts are not counted."""
     busy_s: NDArray[np.float64]
     """Axis P: time that accelerators were held, summed [accelerator-seconds]."""
+    moved: NDArray[np.float64]
+    """Two elements: what was moved over links before jobs started [bytes], for what [USD]."""
     cycles: int = 0
 
     @classmethod
@@ -39,6 +41,7 @@ class Schedule:
             stops=np.zeros(jobs, np.int32),
             redone_s=np.zeros(jobs),
             busy_s=np.zeros(pools),
+            moved=np.zeros(2),
         )
 
 

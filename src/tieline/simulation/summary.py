@@ -62,6 +62,10 @@ class Summary:
     """How often a running job was stopped, to go on later or elsewhere."""
     redone_s: float
     """Accelerator-seconds at rate 1 that stops made jobs do again; restarts are not counted."""
+    moved_bytes: float
+    """Data moved over links before jobs started."""
+    moved_usd: float
+    """What moving it cost."""
     utilisation_by_pool: Mapping[str, float]
     mean_price_by_pool: Mapping[str, float] | None
     """Weighted by time over the makespan [finished jobs per accelerator-second]; None for a
@@ -117,6 +121,8 @@ def summarise(replay: Replay, bound: Bound | None) -> Summary:
         cycles=replay.schedule.cycles,
         stops=int(replay.schedule.stops.sum()),
         redone_s=float(replay.schedule.redone_s @ replay.trace.count),
+        moved_bytes=float(replay.schedule.moved[0]),
+        moved_usd=float(replay.schedule.moved[1]),
         utilisation_by_pool=_by_pool(replay, used / _capacities(replay), span),
         mean_price_by_pool=(
             _by_pool(replay, clearing.mean(1.0), span) if clearing is not None else None

@@ -13,7 +13,7 @@ from tieline.control.state import State
 from tieline.model.accelerator import REFERENCE
 from tieline.model.catalogue import catalogue
 from tieline.model.job import JobKind
-from tieline.model.network import Network, Pool, Region, Site, Tenant
+from tieline.model.network import Dataset, Link, Network, Pool, Region, Site, Tenant
 from tieline.model.rates import RateBook
 from tieline.model.trace import Trace
 from tieline.model.workload import Workload
@@ -31,6 +31,7 @@ def main() -> None:
     for policy in POLICIES.values():
         bound_of(replay(_network(), _trace(), policy, catalogue()))
         _live(policy)
+    _stop_and_grow()
     sys.stdout.write(f"the kernels of {len(POLICIES)} policies are compiled\n")
 
 
@@ -38,16 +39,24 @@ def _network() -> Network:
     sites = [
         Site(
             name,
-            "here",
+            f"at-{name}",
             (Pool(f"{name}/pool", name, REFERENCE, nodes=2, accelerators_per_node=2),),
         )
         for name in ("one", "two")
     ]
-    return Network("warm", (Region("here"),), tuple(sites), tenants=(Tenant("t", home="one"),))
+    regions = tuple(Region(site.region) for site in sites)
+    return Network(
+        "warm",
+        regions,
+        tuple(sites),
+        links=(Link((regions[0].id, regions[1].id), 1.0),),
+        tenants=(Tenant("t", home="one"),),
+        datasets=(Dataset("d", 1.0, frozenset({"one"})),),
+    )
 
 
 def _trace() -> Trace:
-    """Give two jobs, of which one has to wait."""
+    """Give two jobs, of which one has to wait, with data at one site."""
     return Trace(
         name="warm",
         submit_s=np.array([0.0, 1.0]),
@@ -57,6 +66,8 @@ def _trace() -> Trace:
         workload=np.zeros(2, np.int32),
         tenants=("t",),
         workloads=(_WORK,),
+        datasets=("d",),
+        dataset=np.zeros(2, np.int32),
     )
 
 
@@ -71,6 +82,19 @@ def _live(policy: Policy) -> None:
     run_cycle(state, Observations(submitted=rows[1:]), 0.0)
     run_cycle(state, Observations(withdrawn=rows[2:3]), 1.0)
     explain(state.snapshot, policy, network.pools, int(rows[3]))
+
+
+def _stop_and_grow() -> None:
+    """Let a running job make way for a shorter one, and give one more than it needs."""
+    state = State(_network(), POLICIES["price"], catalogue(), RateBook(catalogue()))
+    long = state.intern(JobKind("t", _WORK, 4, restart_s=1.0))
+    short = state.intern(JobKind("t", _WORK, 3, most=4))
+    kinds = np.array([long, long, short], np.int32)
+    first = state.add(kinds, np.array([1000.0, 1000.0, 1.0]), np.zeros(3))
+    run_cycle(state, Observations(submitted=np.arange(first, first + 2)), 0.0)
+    actions, _, _ = run_cycle(state, Observations(submitted=np.array([first + 2])), 1.0)
+    stopped = actions.stops.astype(np.int64)
+    run_cycle(state, Observations(ended=stopped, submitted=stopped), 1.0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieline.control.state import State
+from tieline.model.catalogue import nearest
+from tieline.model.errors import InputError
 from tieline.model.job import JobKind
 from tieline.model.network import Network
 from tieline.model.throughputs import ThroughputTable
@@ -48,15 +50,28 @@ def add_trace(state: State, trace: Trace, restart_s: float = inf) -> NDArray[np.
     -------
     bool array, shape (J,)
         False where no pool can ever run the job under the state's policy.
+
+    Raises
+    ------
+    InputError
+        The trace names a dataset that the network does not have.
     """
-    parts = np.stack([trace.tenant, trace.workload, trace.count], axis=1)
+    _check_datasets(state.network, trace)
+    dataset = np.full(len(trace), -1, np.int32) if trace.dataset is None else trace.dataset
+    parts = np.stack([trace.tenant, trace.workload, trace.count, dataset], axis=1)
     distinct, inverse = np.unique(parts, axis=0, return_inverse=True)
     kinds = np.array(
         [
             state.intern(
-                JobKind(trace.tenants[t], trace.workloads[w], int(n), restart_s=restart_s)
+                JobKind(
+                    trace.tenants[t],
+                    trace.workloads[w],
+                    n,
+                    datasets=(trace.datasets[d],) if d >= 0 else (),
+                    restart_s=restart_s,
+                )
             )
-            for t, w, n in distinct
+            for t, w, n, d in distinct.tolist()
         ],
         np.int32,
     )
@@ -64,6 +79,18 @@ def add_trace(state: State, trace: Trace, restart_s: float = inf) -> NDArray[np.
     inverse = inverse.reshape(-1)
     state.add(kinds[inverse], trace.duration_s, trace.submit_s, trace.deadline_s)
     return runnable[inverse]
+
+
+def _check_datasets(network: Network, trace: Trace) -> None:
+    """Refuse a trace whose jobs use data that the network does not have."""
+    known = {dataset.id for dataset in network.datasets}
+    for name in trace.datasets:
+        if name not in known:
+            names = ", ".join(nearest(name, known)) or "none"
+            raise InputError(
+                f"trace {trace.name}, column dataset: found {name!r}, which is no dataset of "
+                f"network {network.name} (nearest: {names}); add it to the network file"
+            )
 
 
 def step_times(trace: Trace) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
-from tieline.control.lifecycle import Event, advance
+from tieline.control.lifecycle import Event, Status, advance
 from tieline.control.ports import Change, JobRecord
 from tieline.model.errors import ConflictError
 from tieline.model.job import JobSpec
@@ -14,8 +14,8 @@ from tieline.model.workload import Workload
 
 _ID: Final = "job-{:06d}"
 
-#: Events that begin an attempt or take it back.
-_ATTEMPT: Final = (Event.PLACED, Event.REQUEUED)
+#: What a job that waits again has no more.
+_WAITS_AGAIN: Final = dict.fromkeys(("pool", "count", "placed_at", "started_at"))
 
 
 def job_id(seq: int) -> str:
@@ -82,8 +82,8 @@ def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
 def changed(record: JobRecord, change: Change) -> JobRecord:
     """Give the record after the change.
 
-    `PLACED` begins an attempt on a pool and `REQUEUED` takes it back; times and the exit code
-    are those of the present attempt. `detail` is what the latest change said.
+    `PLACED` begins an attempt on a pool, and what leads back to the queue takes it back; times
+    and the exit code are those of the present attempt. `detail` is what the latest change said.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def changed(record: JobRecord, change: Change) -> JobRecord:
         status = advance(record.status, change.event)
     except ConflictError as error:
         raise ConflictError(f"job {record.id}: {error}") from None
-    brought = _attempt(record, change) if change.event in _ATTEMPT else _times(record, change)
+    brought = _brought(record, change, status)
     if status.ended:
         brought["ended_at"] = change.at if change.ended_at is None else change.ended_at
         brought["exit_code"] = change.exit_code
@@ -107,14 +107,24 @@ def changed(record: JobRecord, change: Change) -> JobRecord:
     return replace(record, status=status, version=version, detail=change.detail, **brought)
 
 
+def _brought(record: JobRecord, change: Change, status: Status) -> dict[str, Any]:
+    if change.event is Event.PLACED:
+        return _attempt(record, change)
+    if status is Status.QUEUED:
+        stopped = record.status is Status.STOPPING
+        return _WAITS_AGAIN | {"stops": record.stops + stopped}
+    if change.event is Event.PREEMPTED:
+        return {"left_s": change.left_s}
+    return _times(record, change)
+
+
 def _attempt(record: JobRecord, change: Change) -> dict[str, Any]:
-    if change.event is Event.REQUEUED:
-        return {"pool": None, "placed_at": None, "started_at": None}
     if change.pool is None:
         raise ConflictError(f"job {record.id}: placed, but on no pool")
     return {
         "attempt": record.attempt + 1,
         "pool": change.pool,
+        "count": change.count,
         "placed_at": change.at,
         "started_at": None,
     }
@@ -132,6 +142,8 @@ def event_data(change: Change, after: JobRecord) -> dict[str, object]:
     """Give what the log keeps of a change besides its name and time."""
     given = {
         "pool": change.pool,
+        "count": change.count,
+        "left_s": change.left_s,
         "started_at": change.started_at,
         "ended_at": change.ended_at,
         "exit_code": change.exit_code,

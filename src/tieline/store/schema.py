@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 #: Newest migration; `tests/unit/test_migrations.py` holds it and the tables to the scripts.
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 #: Not Alembic's default name, so that another program's database is told apart.
 VERSION_TABLE: Final = "tieline_schema"
@@ -53,6 +53,10 @@ JOBS: Final = Table(
     Column("detail", Text, nullable=False),
     # The log position of the first request; null when nobody asked.
     Column("cancel_requested", BigInteger),
+    # Accelerators of the present attempt; null while the job waits, and in attempts of old.
+    Column("count", Integer),
+    Column("stops", Integer, nullable=False, server_default="0"),
+    Column("left_s", Double),
     Index("jobs_by_status", "status", "seq"),
     Index("jobs_by_tenant", "tenant", "seq"),
 )

@@ -42,6 +42,9 @@ _RECORD: Final = (
     JOBS.c.ended_at,
     JOBS.c.exit_code,
     JOBS.c.detail,
+    JOBS.c.count,
+    JOBS.c.stops,
+    JOBS.c.left_s,
 )
 #: Columns a transition writes.
 _MOVING: Final = tuple(

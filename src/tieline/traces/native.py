@@ -13,6 +13,7 @@ deadline_s   no        when it should be done [s], on the clock of submit_s
 accelerator  no        catalogue id on which the run times were recorded, the same in all rows
 type         no        what the job ran on, in the words of who recorded it
 label        no        the same for jobs that do the same work, such as user and name
+dataset      no        id of the dataset that the job reads; the network must have it
 """
 
 import contextlib
@@ -111,6 +112,8 @@ def _frame(trace: Trace) -> pl.DataFrame:
         columns["type"] = _named((*trace.types, None), trace.job_type)
     if trace.label is not None:
         columns["label"] = pl.Series(trace.label).set(pl.Series(trace.label) < 0, None)
+    if trace.dataset is not None:
+        columns["dataset"] = _named((*trace.datasets, None), trace.dataset)
     return pl.DataFrame(columns)
 
 

@@ -4,7 +4,7 @@ A reader takes a table, counts what it leaves out, turns text into numbers, give
 their Tieline names and calls `finish`. Everything works on whole columns.
 
     job_id  submit_s  duration_s  count  tenant  class  model  estimate_s  deadline_s
-    accelerator  type  label
+    accelerator  type  label  dataset
 
 Only `submit_s`, `duration_s` and `count` are needed.
 """
@@ -199,6 +199,7 @@ class Rows:
         workloads, workload = _workloads(frame["class"], _names(frame, "model"))
         accelerator = self._accelerator()
         types, job_type = _codes(_names(frame, "type"))
+        datasets, dataset = _codes(_names(frame, "dataset"))
         if types and accelerator is None:
             shown = ", ".join(types[:_MOST_TYPES]) + (", ..." if len(types) > _MOST_TYPES else "")
             self.notes.append(
@@ -228,6 +229,8 @@ class Rows:
             estimate_s=estimates,
             deadline_s=deadlines,
             label=_labels(_names(frame, "label")),
+            datasets=datasets,
+            dataset=dataset if datasets else None,
             throughputs=throughputs,
             skipped=dict(self.skipped),
             notes=tuple(self.notes),

@@ -63,10 +63,11 @@ class Job(Message):
     name: str
     tenant: str
     workload: str = Field(description="`class` or `class/model`")
-    count: int = Field(description="accelerators of the gang")
+    count: int = Field(description="accelerators that it holds or, before, asks for")
     status: StatusName
     submitted_at: float
     attempt: int = Field(description="0 before the first placement")
+    stops: int = Field(default=0, description="how often it was told to stop, and goes on")
     pool: str | None
     placed_at: float | None
     started_at: float | None

@@ -78,7 +78,8 @@ class LocalEngine:
         workdir
             Where commands start; by default the working directory of this process.
         grace_s
-            Time between asking a run to end (SIGTERM) and killing it [s].
+            Time between asking a run to end (SIGTERM) and killing it [s]; an order may name a
+            longer one.
         slot_wait_s
             How long a run waits for accelerators that the books say are free [s].
 
@@ -224,7 +225,8 @@ class LocalEngine:
             "env": dict(order.env),
             "time_limit_s": order.time_limit_s,
             "workdir": str(self._workdir),
-            "grace_s": self._grace_s,
+            "grace_s": max(self._grace_s, order.grace_s),
+            "attempt": order.attempt,
             "pool": pool.id,
             "count": order.count,
             "accelerator": pool.accelerator,

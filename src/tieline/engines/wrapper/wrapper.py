@@ -298,6 +298,7 @@ class Keeper:
             **order.env,
             "TIELINE_ACCELERATOR": order.accelerator,
             "TIELINE_ACCELERATORS": ",".join(map(str, slots)),
+            "TIELINE_ATTEMPT": str(order.attempt),
             "TIELINE_JOB": order.job_id,
             "TIELINE_POOL": order.pool,
             "TIELINE_RUN": self.directory,
