@@ -1,7 +1,8 @@
 """Compile every kernel once, so that no first run waits: `python -m tieline.simulation.warm`.
 
 The machine code is kept on disk (`tieline.scheduling.compiled`). Without a change in the
-sources a second call only loads it.
+sources a second call only loads it. Names of policies may follow, for those alone; two calls
+side by side share what they compile.
 """
 
 import sys
@@ -19,7 +20,7 @@ from tieline.model.trace import Trace
 from tieline.model.workload import Workload
 from tieline.scheduling.explain import explain
 from tieline.scheduling.policy import Policy
-from tieline.scheduling.registry import POLICIES
+from tieline.scheduling.registry import POLICIES, policy_named
 from tieline.simulation.bound import bound_of
 from tieline.simulation.replay import replay
 
@@ -28,11 +29,12 @@ _WORK = Workload("training")
 
 def main() -> None:
     """Run a few jobs through everything that is compiled."""
-    for policy in POLICIES.values():
+    policies = [policy_named(name) for name in sys.argv[1:] or POLICIES]
+    for policy in policies:
         bound_of(replay(_network(), _trace(), policy, catalogue()))
         _live(policy)
     _stop_and_grow()
-    sys.stdout.write(f"the kernels of {len(POLICIES)} policies are compiled\n")
+    sys.stdout.write(f"the kernels of {len(policies)} policies are compiled\n")
 
 
 def _network() -> Network:
