@@ -103,6 +103,7 @@ def test_a_disk_that_takes_nothing(tmp_path: Path) -> None:
     """A submission that cannot be written is unavailable, and succeeds when there is room."""
     code = f"""
 import resource, signal
+from math import inf
 from pathlib import Path
 from tieline.control.ports import RunOrder
 from tieline.engines.local import LocalEngine

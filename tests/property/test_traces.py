@@ -22,8 +22,6 @@ names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\ufeff"), min_size=1
 ).filter(lambda name: name != NO_TENANT)
 seconds = st.floats(0, MAX_SECONDS / 2, allow_subnormal=True)
-#: Deadlines: also before the first job, or none.
-moments = st.floats(-MAX_SECONDS, MAX_SECONDS) | st.just(float("inf"))
 
 
 @contextmanager
@@ -66,6 +64,7 @@ def traces(draw: st.DrawFn) -> Trace:
     label = np.array([[*seen].index(one) if one >= 0 else -1 for one in labels], np.int32)
     if len(types) == 1 and size > 1:
         job_type[0] = -1
+    later = st.integers(0, 1000).map(float) | st.just(np.inf)
     return Trace(
         name="jobs",
         submit_s=submit - submit[0],
@@ -83,7 +82,7 @@ def traces(draw: st.DrawFn) -> Trace:
         datasets=types if with_data else (),
         dataset=job_type if with_data else None,
         estimate_s=draw(st.none() | st.just(np.array(column(seconds | st.just(float("nan")))))),
-        deadline_s=draw(st.none() | st.just(np.array([0.0, *column(moments)[1:]]))),
+        deadline_s=draw(st.none() | st.just(np.array([*column(later)[:-1], 0.0]))),
     )
 
 

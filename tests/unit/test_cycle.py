@@ -59,9 +59,9 @@ def line(jobs: int, capacity: int = 2) -> Case:
 def outdated(placements: list[tuple[int, int, int]]) -> Policy:
     """Give a policy that always plans (job, pool, node), whatever has happened since."""
 
-    def decide(_s: Snapshot, plan: Plan, _now: float) -> Decision:
+    def decide(s: Snapshot, plan: Plan, _now: float) -> Decision:
         for i, (row, p, node) in enumerate(placements):
-            plan.placements[i] = (row, p, i, i + 1)
+            plan.placements[i] = (row, s.jobs[row]["kind"], p, i, i + 1)
             plan.seats[i] = (node, 1)
         plan.size[0] = len(placements)
         return Decision(plan, 0.0, 0.0, None)
@@ -258,7 +258,7 @@ def test_an_unknown_dataset_is_refused() -> None:
 def test_a_rate_that_is_no_number_is_refused(speed: float) -> None:
     """A rate is finite and not negative, or the kind is not taken in."""
     case = Case(network([(0, "a", 1, 2)]), (kind(0, 1),), ({"a": speed},))
-    with pytest.raises(InputError, match="on a is"):
+    with pytest.raises(InputError, match="on 1 x a has speed"):
         case.state(FIFO)
 
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tieline.control.holding import apply_plan, release
 from tieline.model.network import Tenant
+from tieline.model.snapshot import Snapshot
 from tieline.scheduling.policies.fifo import FIFO
 from tieline.scheduling.room import PLACEMENT, SEAT, Plan
 from twins.cases import Case, Job, kind, network
@@ -31,14 +32,14 @@ CASE = Case(
 Seats = list[tuple[int, int]]
 
 
-def plan_of(placements: list[tuple[int, int, Seats]]) -> Plan:
+def plan_of(s: Snapshot, placements: list[tuple[int, int, Seats]]) -> Plan:
     """Give a plan as a planner would hand it over: (job, pool, seats)."""
     listed = np.zeros(64, SEAT)
     plan = Plan(np.zeros(16, PLACEMENT), listed, np.array([len(placements)], np.int64))
     at = 0
     for i, (row, pool, given) in enumerate(placements):
         listed[at : at + len(given)] = given
-        plan.placements[i] = (row, pool, at, at + len(given))
+        plan.placements[i] = (row, s.jobs[row]["kind"], pool, at, at + len(given))
         at += len(given)
     return plan
 
@@ -69,7 +70,7 @@ class Holding(RuleBasedStateMachine):
                 started.add(row)
                 expected.append((row, p))
                 self.held[row] = (p, dict(given))
-        plan = plan_of(drawn)
+        plan = plan_of(self.state.snapshot, drawn)
         assert apply_plan(self.state.snapshot, plan, self.now, False) == len(expected)
         done = plan.placements[: int(plan.size[0])]
         assert [(int(one["row"]), int(one["pool"])) for one in done] == expected
