@@ -66,7 +66,10 @@ def _is_urgent(s: Snapshot, row: int, now: float) -> bool:
     late_s = job.deadline - run_s  # when it must have started
     if now <= late_s <= now + _SPARE_S + _SPARE_RUNS * run_s:
         return True
-    return now - job.submitted - job.served > _PATIENCE_S + _PATIENCE_RUNS * run_s
+    # A loose job runs, and waits only in this decision: what counts is how long it waited before.
+    # One that was urgent then keeps its place, or smaller ones would stop it again and again.
+    until = job.began if job.running < -1 else now
+    return until - job.submitted - job.served > _PATIENCE_S + _PATIENCE_RUNS * run_s
 
 
 @compiled
@@ -79,7 +82,10 @@ def _fits_somewhere(s: Snapshot, k: int) -> bool:
 
 @compiled
 def urgent_jobs(s: Snapshot, now: float) -> Array:
-    """Give the places in the queue of urgent jobs, the longest waiting first; at most so many."""
+    """Give the places in the queue of urgent jobs; at most so many.
+
+    Those that run come first, then the longest waiting.
+    """
     places, since = np.empty(16, np.int64), np.empty(16, np.float64)
     n = 0
     for k in range(len(s.kinds)):
@@ -88,14 +94,13 @@ def urgent_jobs(s: Snapshot, now: float) -> Array:
             # Most are not; a call would cost ten times this look.
             if now - job.submitted <= _PATIENCE_S and job.deadline == np.inf:
                 continue
-            # A loose job runs, and waits only in this decision.
-            if job.running < -1 or not _is_urgent(s, s.queue[q], now):
+            if not _is_urgent(s, s.queue[q], now):
                 continue
             if not _fits_somewhere(s, k):
                 break
             if n == len(places):
                 places, since = np.append(places, places), np.append(since, since)
-            places[n], since[n] = q, job.submitted
+            places[n], since[n] = q, job.submitted if job.running >= -1 else -np.inf
             n += 1
     return places[:n][np.argsort(since[:n], kind="mergesort")][:_MOST_URGENT]
 

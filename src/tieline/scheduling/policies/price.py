@@ -5,6 +5,7 @@ import numpy as np
 from tieline.model.snapshot import Snapshot
 from tieline.scheduling.clearing import clear, market_free, waiting_prices
 from tieline.scheduling.compiled import Array, compiled
+from tieline.scheduling.fill import fill
 from tieline.scheduling.policy import Decision, Policy
 from tieline.scheduling.room import Plan, open_room
 from tieline.scheduling.turn import any_runs_on, passed_over, place_of, take_turns, urgent_jobs
@@ -16,6 +17,12 @@ def _clear_and_price(s: Snapshot, plan: Plan, prices: Array, now: float) -> tupl
     room, urgent = open_room(s), urgent_jobs(s, now)
     alone = np.count_nonzero(market_free(s, room)) <= 1
     if alone and any_runs_on(s, now) and len(urgent) == 0:
+        no_prices, planned = np.zeros(len(s.markets)), np.zeros(len(s.queue), np.bool_)
+        placed, bound = fill(s, room, no_prices, plan, planned, cursor)
+        if (cursor == s.kinds["end"]).all():  # most often: nobody has to wait
+            prices[:] = 0.0
+            return placed, bound
+        plan.size[0] = 0
         placed, bound = take_turns(s, plan, prices, urgent, now)
         waiting_prices(s, room, _unplanned(s, plan, cursor), prices)
         return placed, bound
