@@ -44,7 +44,7 @@ def max_min_shares(speed: Floats, count: Floats, workers: Floats) -> Floats:
     jobs, models = speed.shape
     equal = speed @ (workers / workers.sum())
     weight = speed / equal[:, None] * count[:, None]
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no types
     highs.silent()
     for option, value in (("solver", "ipm"), ("run_crossover", "off"), ("threads", 1)):
         highs.setOptionValue(option, value)

@@ -1,7 +1,7 @@
 """Where the recorded inputs lie, and how a benchmark reads them."""
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,18 +36,6 @@ def state_of(network: Network, trace: Trace, policy: Policy, restart_s: float = 
     if not add_trace(state, trace, restart_s).all():
         raise AssertionError("a job of the trace can run nowhere")
     return state
-
-
-def first(trace: Trace, jobs: int | None) -> Trace:
-    """Give the trace cut after its first jobs."""
-    if jobs is None or jobs >= len(trace):
-        return trace
-    cut: dict[str, NDArray[np.generic] | tuple[str, ...]] = {}
-    for field in fields(trace):
-        column = getattr(trace, field.name)
-        if isinstance(column, np.ndarray) or (field.name == "job_ids" and column):
-            cut[field.name] = column[:jobs]
-    return replace(trace, **cut)  # type: ignore[arg-type]  # columns keep their types
 
 
 def tenant_per_job(trace: Trace) -> Trace:

@@ -83,7 +83,7 @@ def program(s: Snapshot, n_jobs: int) -> tuple[highspy.HighsLp, float]:
 
 def optimum(lp: highspy.HighsLp, scale: float) -> float:
     """Give the optimum of the program, solved by HiGHS on one thread."""
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no types
     highs.silent()
     highs.setOptionValue("threads", 1)
     highs.passModel(lp)

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from _inputs import NETWORKS, TRACES, first
+from _inputs import NETWORKS, TRACES
 
 from tieline.files.network import read_network
 from tieline.model.catalogue import catalogue
 from tieline.scheduling.registry import POLICIES, policy_named
 from tieline.simulation.bound import bound_of
-from tieline.simulation.replay import Replay, replay
+from tieline.simulation.replay import Replay, first_jobs, replay
 from tieline.simulation.scaling import scaled
 from tieline.traces.registry import read_trace
 
@@ -65,9 +65,10 @@ class Row(NamedTuple):
 def run(case: Case, policies: Sequence[str], jobs: int | None) -> list[Row]:
     """Give a row per policy."""
     network = scaled(read_network(NETWORKS / case.network), case.scale)
-    trace = first(read_trace(str(case.trace)), jobs)
+    trace = read_trace(str(case.trace))
+    trace = trace if jobs is None else first_jobs(trace, jobs)
     accelerators = {**catalogue(), **{chip.id: chip for chip in network.accelerators}}
-    replay(network, first(trace, 100), policy_named(policies[0]), accelerators)  # compiles
+    replay(network, first_jobs(trace, 100), policy_named(policies[0]), accelerators)  # compiles
     replays: dict[str, Replay] = {}
     cpu_s = {}
     for policy in policies:

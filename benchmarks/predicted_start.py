@@ -18,7 +18,6 @@ the estimated accelerator-seconds waiting, over the accelerators.
 import argparse
 import json
 import time
-from dataclasses import fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +34,7 @@ from tieline.simulation.conditions import Conditions
 from tieline.simulation.driver import Visits
 from tieline.simulation.forecast import RUNS, forecast
 from tieline.simulation.futures import draw_futures, past_of_replay
-from tieline.simulation.replay import replay
+from tieline.simulation.replay import part_of, replay
 from tieline.simulation.scaling import scaled
 from tieline.simulation.schedule import Schedule
 from tieline.traces.registry import read_trace
@@ -66,12 +65,7 @@ class Told(NamedTuple):
 def two_weeks(trace: Trace) -> Trace:
     """Give the jobs of the week asked about and of the one before."""
     low, high = np.searchsorted(trace.submit_s, (WEEK[0] - 7 * DAY_S, WEEK[1]))
-    cut: dict[str, NDArray[np.generic] | tuple[str, ...]] = {}
-    for field in fields(trace):
-        column = getattr(trace, field.name)
-        if isinstance(column, np.ndarray) or (field.name == "job_ids" and column):
-            cut[field.name] = column[low:high]
-    return replace(trace, **cut)  # type: ignore[arg-type]  # columns keep their types
+    return part_of(trace, int(low), int(high))
 
 
 def sample(trace: Trace, wait_s: NDArray[np.float64], n: int, seed: int) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import statistics
 import time
 
 import numpy as np
-from _inputs import NETWORKS, TRACES, first
+from _inputs import NETWORKS, TRACES
 
 from tieline.control.state import State
 from tieline.files.network import read_network
@@ -24,6 +24,7 @@ from tieline.model.rates import RateBook
 from tieline.model.trace import Trace
 from tieline.scheduling.registry import policy_named
 from tieline.simulation.driver import simulate
+from tieline.simulation.replay import first_jobs
 from tieline.simulation.workload import add_trace, recorded_on
 from tieline.traces.registry import read_trace
 
@@ -88,7 +89,7 @@ def main() -> None:
     rows = []
     for name, policy, target in CASES:
         network = read_network(NETWORKS / f"{name}.yaml")
-        replayed(first(trace, 100), network, policy)  # compiles what is not compiled yet
+        replayed(first_jobs(trace, 100), network, policy)  # compiles what is not compiled yet
         plain_s, plain_jct = cpu_seconds(options.repeats, plain_heap, trace, network.capacity)
         cpu_s, jct = cpu_seconds(options.repeats, replayed, trace, network, policy)
         rows.append(

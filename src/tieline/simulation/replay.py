@@ -191,15 +191,20 @@ def _closest_bars(state: State) -> NDArray[np.uint32]:
     return bars[np.arange(len(bars)), closest]
 
 
+def part_of(trace: Trace, first: int, last: int) -> Trace:
+    """Give the jobs first..last-1 of a trace; times stay as they are."""
+    columns = {field.name: getattr(trace, field.name) for field in fields(trace)}
+    cut = {
+        name: column[first:last]
+        for name, column in columns.items()
+        if name == "job_ids" or isinstance(column, np.ndarray)
+    }
+    return replace(trace, **cut)
+
+
 def first_jobs(trace: Trace, limit: int) -> Trace:
     """Give the trace cut after its first jobs, with a note that says so."""
     if limit >= len(trace):
         return trace
-    columns = {field.name: getattr(trace, field.name) for field in fields(trace)}
-    cut = {
-        name: column[:limit]
-        for name, column in columns.items()
-        if name == "job_ids" or isinstance(column, np.ndarray)
-    }
     note = f"Only the first {limit:,} of {len(trace):,} jobs are replayed."
-    return replace(trace, notes=(*trace.notes, note), **cut)
+    return replace(part_of(trace, 0, limit), notes=(*trace.notes, note))
