@@ -31,7 +31,7 @@ from tieline.scheduling.reservation import (
 from tieline.scheduling.room import Plan, Room, eligible, has_room, within_quota
 
 #: A job has waited for too long after so long [s], and so many times what it runs. Less costs the
-#: mean: on Venus at 60 % it is 11,627 s with a day, 11,425 with three, 10,715 without an end.
+#: mean: for Venus on 600 GPUs it was 11,627 s with a day, 11,425 with three, 10,715 without end.
 _PATIENCE_S: Final = 259_200.0
 _PATIENCE_RUNS: Final = 10.0
 #: A deadline presses when the job must start within so long [s], and so many times what it runs.
