@@ -1,0 +1,287 @@
+"""The one module that speaks to HiGHS: a linear program that stays solved while it is changed.
+
+A cold solve is by simplex where the program is small and by interior point with crossover where it
+is not; a program of the same form is solved again from the last basis, which takes a fraction of
+the time. What comes back is checked here, not taken on trust.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.model.errors import TielineError
+from tieline.planning.program import LinearProgram
+
+_Floats = NDArray[np.float64]
+_Ints = NDArray[np.int32]
+
+#: Entries of the matrix up to which simplex is faster from cold; benchmarks/planning.py.
+SMALL: Final = 60_000
+#: Largest violation of a limit, and largest gap between costs and their bound, relative to the
+#: size of what they are compared with.
+_TOLERANCE: Final = 1e-6
+_PRIMAL, _DUAL = 4, 1  # values of HiGHS' option simplex_strategy
+
+_Status = highspy.HighsModelStatus
+
+
+class SolverError(TielineError):
+    """The solver came to no solution that holds; not the fault of the plan's limits."""
+
+    code = "solver"
+
+
+class Infeasible(Exception):  # noqa: N818 - a finding, turned into words by `conflicts`
+    """No values of the variables meet all limits."""
+
+
+class Unbounded(Exception):  # noqa: N818 - a finding, turned into words by `conflicts`
+    """Costs fall without end."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """An optimal solution, in the units of the plan: accelerators, USD, W, bytes/s."""
+
+    objective: float
+    """[USD]"""
+    values: _Floats
+    """Axis of the columns."""
+    reduced: _Floats
+    """Axis of the columns: what one more of it costs [USD]; 0 between its bounds."""
+    prices: _Floats
+    """Axis of the rows: what one more of the limit costs [USD]; <= 0 where it helps."""
+    iterations: int
+
+
+class Solver:
+    """One program inside HiGHS."""
+
+    def __init__(self, program: LinearProgram, *, threads: int = 1) -> None:
+        """Hand the program over."""
+        self._highs: Final = highspy.Highs()  # type: ignore[no-untyped-call] # has no types
+        self._highs.silent()
+        self._highs.setOptionValue("threads", threads)
+        self._pass(program)
+
+    @property
+    def program(self) -> LinearProgram:
+        """The program as it is now."""
+        return self._program
+
+    def load(self, program: LinearProgram) -> None:
+        """Take over another program: only the numbers that differ, where the form is the same."""
+        if not self._program.same_form(program):
+            self._highs.clear()
+            self._pass(program)
+            return
+        self._change(program)
+
+    def solve(self) -> Solution:
+        """Give the optimum: from the last basis where there is one, else from cold.
+
+        Raises
+        ------
+        Infeasible, Unbounded
+            There is none.
+        SolverError
+            None was found that holds.
+        """
+        status = self._run()
+        if status in (_Status.kUnboundedOrInfeasible, _Status.kUnknown, _Status.kSolveError):
+            status = self._run_afresh()
+        if status == _Status.kInfeasible:
+            raise Infeasible
+        if status in (_Status.kUnbounded, _Status.kUnboundedOrInfeasible):
+            raise Unbounded
+        if status != _Status.kOptimal or self._fault():
+            status = self._run_afresh()
+        fault = "" if status == _Status.kOptimal else self._highs.modelStatusToString(status)
+        fault = fault or self._fault()
+        if fault:
+            raise SolverError(
+                f"the plan was not solved: {fault}; its numbers may lie too far apart: look for"
+                " amounts or prices that are out of proportion"
+            )
+        self._solved = True
+        return self._solution()
+
+    @contextmanager
+    def extra_limit(self, columns: _Ints, values: _Floats, upper: float) -> Iterator[None]:
+        """Hold, within the block, to  sum of values x columns <= upper  (all scaled)."""
+        self._highs.addRow(-highspy.kHighsInf, upper, len(columns), columns, values)
+        try:
+            yield
+        finally:
+            last = np.array([self._highs.getNumRow() - 1], np.int32)
+            self._highs.deleteRows(1, last)
+
+    @contextmanager
+    def other_costs(self, cost: _Floats) -> Iterator[None]:
+        """Minimise, within the block, another (scaled) sum of the columns."""
+        every = np.arange(len(cost), dtype=np.int32)
+        self._highs.changeColsCost(len(every), every, cost)
+        self._costs_changed = True
+        try:
+            yield
+        finally:
+            self._highs.changeColsCost(len(every), every, self._program.cost)
+            self._costs_changed = True
+
+    def minimum(self) -> _Floats:
+        """Give the values of the columns, unscaled, at the optimum of whatever is set now.
+
+        Raises
+        ------
+        SolverError
+            There is none, or none was found.
+        """
+        status = self._run()
+        if status != _Status.kOptimal:
+            status = self._run_afresh()
+        if status != _Status.kOptimal:
+            raise SolverError(f"no optimum: {self._highs.modelStatusToString(status)}")
+        values = np.array(self._highs.getSolution().col_value)
+        result: _Floats = values * self._program.unit
+        return result
+
+    def _pass(self, program: LinearProgram) -> None:
+        inf = highspy.kHighsInf
+        self._program = program
+        self._costs_changed = self._limits_changed = self._solved = False
+        status = self._highs.passModel(
+            len(program.cost),
+            len(program.row_lower),
+            len(program.values),
+            int(highspy.MatrixFormat.kColwise),
+            int(highspy.ObjSense.kMinimize),
+            0.0,
+            program.cost,
+            np.maximum(program.lower, -inf),
+            np.minimum(program.upper, inf),
+            np.maximum(program.row_lower, -inf),
+            np.minimum(program.row_upper, inf),
+            program.starts,
+            program.rows,
+            program.values,
+            program.integer.astype(np.int32),
+        )
+        if status == highspy.HighsStatus.kError:
+            raise SolverError("the solver refused the program: a number is not finite")
+
+    def _change(self, program: LinearProgram) -> None:
+        old, highs = self._program, self._highs
+        changed = _differ(old.cost, program.cost)
+        if len(changed):
+            highs.changeColsCost(len(changed), changed, program.cost[changed])
+            self._costs_changed = True
+        changed = _differ(old.lower, program.lower, old.upper, program.upper)
+        if len(changed):
+            lower, upper = program.lower[changed], program.upper[changed]
+            highs.changeColsBounds(len(changed), changed, lower, upper)
+            self._limits_changed = True
+        sides = (old.row_lower, program.row_lower, old.row_upper, program.row_upper)
+        changed = _differ(*sides)
+        for row in changed.tolist():
+            highs.changeRowBounds(
+                row, float(program.row_lower[row]), float(program.row_upper[row])
+            )
+            self._limits_changed = True
+        changed = _differ(old.values, program.values)
+        columns = np.searchsorted(program.starts, changed, side="right") - 1
+        for place, column in zip(changed.tolist(), columns.tolist(), strict=True):
+            highs.changeCoeff(int(program.rows[place]), column, float(program.values[place]))
+            self._limits_changed = True
+        self._program = program
+
+    def _run(self) -> highspy.HighsModelStatus:
+        highs = self._highs
+        warm = self._solved and not self._program.integer.any()
+        if warm:
+            # What was optimal stays feasible when only costs change; else it stays dual feasible.
+            primal = self._costs_changed and not self._limits_changed
+            highs.setOptionValue("solver", "simplex")
+            highs.setOptionValue("simplex_strategy", _PRIMAL if primal else _DUAL)
+        else:
+            small = len(self._program.values) <= SMALL
+            highs.setOptionValue("solver", "simplex" if small else "ipx")
+            highs.setOptionValue("simplex_strategy", _DUAL)
+        highs.run()
+        self._costs_changed = self._limits_changed = False
+        return highs.getModelStatus()
+
+    def _run_afresh(self) -> highspy.HighsModelStatus:
+        """Solve from cold, by simplex without presolve: slower, and sure to end with a basis."""
+        self._highs.clearSolver()
+        self._highs.setOptionValue(
+            "solver", "choose" if self._program.integer.any() else "simplex"
+        )
+        self._highs.setOptionValue("simplex_strategy", _DUAL)
+        self._highs.run()
+        status = self._highs.getModelStatus()
+        if status == _Status.kUnboundedOrInfeasible:
+            self._highs.setOptionValue("presolve", "off")
+            self._highs.run()
+            self._highs.setOptionValue("presolve", "choose")
+            status = self._highs.getModelStatus()
+        return status
+
+    def _solution(self) -> Solution:
+        program, found = self._program, self._highs.getSolution()
+        info = self._highs.getInfo()
+        empty = not len(found.col_dual)  # an integer program has no prices
+        reduced = np.zeros(len(program.cost)) if empty else np.array(found.col_dual)
+        prices = np.zeros(len(program.row_lower)) if empty else np.array(found.row_dual)
+        return Solution(
+            objective=info.objective_function_value * program.usd,
+            values=np.array(found.col_value) * program.unit,
+            reduced=reduced * program.usd / program.unit,
+            prices=prices * program.usd / program.row_unit,
+            iterations=int(info.simplex_iteration_count) + int(info.ipm_iteration_count),
+        )
+
+    def _fault(self) -> str:
+        """Say what is wrong with the solution, reckoned anew; empty when nothing is."""
+        p, found = self._program, self._highs.getSolution()
+        x = np.array(found.col_value)
+        columns = np.repeat(np.arange(len(p.cost)), np.diff(p.starts))
+        activity = np.bincount(p.rows, p.values * x[columns], len(p.row_lower))
+        size = np.bincount(p.rows, np.abs(p.values * x[columns]), len(p.row_lower))
+        beyond = np.maximum(p.row_lower - activity, activity - p.row_upper) / (1.0 + size)
+        outside = np.maximum(p.lower - x, x - p.upper) / (1.0 + np.abs(x))
+        worst = max(beyond.max(initial=0.0), outside.max(initial=0.0))
+        if not worst <= _TOLERANCE:
+            return f"a limit is missed by a part of {worst:.1e}"
+        if p.integer.any():
+            return ""
+        y = np.array(found.row_dual)
+        reduced = p.cost - np.bincount(columns, p.values * y[p.rows], len(p.cost))
+        bound = _support(y, p.row_lower, p.row_upper) + _support(reduced, p.lower, p.upper)
+        costs = float(p.cost @ x)
+        gap = abs(costs - bound) / (1.0 + float(np.abs(p.cost) @ np.abs(x)))
+        return "" if gap <= _TOLERANCE else f"costs and their bound differ by a part of {gap:.1e}"
+
+
+def _support(prices: _Floats, lower: _Floats, upper: _Floats) -> float:
+    """Give the least that values between bounds can cost at prices.
+
+    A price within the solver's tolerance of 0 is 0 where there is no bound on its side.
+    """
+    bound = np.where(prices > 0, lower, upper)
+    small = np.abs(prices) <= 1e-6 * (1.0 + np.abs(prices).max(initial=0.0))
+    bound = np.where(np.isinf(bound) & small, 0.0, bound)
+    with np.errstate(invalid="ignore"):
+        return float(np.where(prices == 0, 0.0, prices * bound).sum())
+
+
+def _differ(*sides: _Floats) -> _Ints:
+    """Give where any pair of arrays differs; they come old, new, old, new."""
+    different = np.zeros(len(sides[0]), np.bool_)
+    for old, new in zip(sides[::2], sides[1::2], strict=True):
+        different |= old != new
+    return np.flatnonzero(different).astype(np.int32)
