@@ -14,13 +14,14 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from tieline.files import job, network_fields
+from tieline.files import job, network_fields, plan_fields
+from tieline.files.plan_values import Money
 from tieline.files.schema import fields, place
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "files.md"
 
 _TABLE: Final = re.compile(r"(<!-- fields: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_MODELS: Final = {**vars(network_fields), **vars(job)}
+_MODELS: Final = {**vars(network_fields), **vars(job), **vars(plan_fields)}
 
 
 def updated(page: str) -> str:
@@ -48,9 +49,11 @@ def row(model: type[BaseModel], name: str) -> tuple[str, ...]:
 def _default(value: object) -> str:
     """Give a default as it would stand in a file; it is needed where there is none."""
     if isinstance(value, BaseModel):
-        value = value.model_dump()
+        value = value.model_dump(exclude_defaults=True)
     if value is None:
         return "absent"
+    if isinstance(value, Money):
+        return f"`{value}`"
     try:
         return f"`{json.dumps(value)}`"
     except TypeError:

@@ -113,8 +113,8 @@ def test_neither_network_nor_job(folder: Path) -> None:
     result = run("other.yaml")
     assert result.exit_code == 2
     assert result.stdout == (
-        "other.yaml:1: neither a network nor a job; "
-        "a network has `regions` and `sites`, a job has a `workload`\n"
+        "other.yaml:1: neither a network, nor a job, nor a plan; a network has `regions` and "
+        "`sites`, a job has a `workload`, a plan has `quarters` and `demand`\n"
     )
 
 

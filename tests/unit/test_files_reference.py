@@ -56,3 +56,13 @@ def test_example_of_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(check, ["network.yaml"])
     assert f"$ tieline check network.yaml\n{result.stdout}```" in PAGE
+
+
+def test_example_of_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan shown on the page is read, and summed up as the page shows."""
+    found = re.search(r"```yaml\n(from: 2027Q1\n.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    (tmp_path / "plan.yaml").write_text(found[1])
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(check, ["plan.yaml"])
+    assert f"$ tieline check plan.yaml\n{result.stdout}```" in PAGE

@@ -1,4 +1,4 @@
-"""`tieline check`: says what is wrong in network and job files, line by line."""
+"""`tieline check`: says what is wrong in network, job and plan files, line by line."""
 
 import json
 from collections import Counter
@@ -14,15 +14,22 @@ from tieline.files.fit import Offer, job_faults, nowhere, usable_pools
 from tieline.files.job import JobFields, job_to_dict, jobs_from
 from tieline.files.network import network_from, network_to_dict, read_network
 from tieline.files.network_fields import NetworkFields
+from tieline.files.plan import plan_from, plan_to_dict
+from tieline.files.plan_futures import futures
 from tieline.files.problems import Fault, FileErrors
 from tieline.files.schema import fields
 from tieline.files.syntax import read_document
 from tieline.model.job import JobSpec
 from tieline.model.network import Network
+from tieline.model.plan import PlanSpec, quarter_name
 from tieline.model.units import format_duration
 
 #: Exit code when a file has mistakes.
 _WRONG: Final = 2
+#: Accelerator models that a line names.
+_NAMED: Final = 4
+#: The fields that a plan needs and no other file has.
+_OF_PLANS: Final = {"quarters", "demand"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class Contents:
 
     kind: str
     summary: tuple[str, ...]
-    """One line per network or job."""
+    """One line per network, job or plan."""
     data: object
     """The same in the shape of the file, defaults left out."""
 
@@ -44,7 +51,7 @@ class Contents:
 def check(
     context: click.Context, files: tuple[str, ...], network_file: str | None, *, as_json: bool
 ) -> None:
-    """Check network and job files: every mistake with its line, or what a file holds.
+    """Check network, job and plan files: every mistake with its line, or what a file holds.
 
     Ends with exit code 2 when there is a mistake in any file.
     """
@@ -78,11 +85,18 @@ def read_contents(file: str, offer: Offer | None) -> Contents:
     """
     document = read_document(Path(file))
     top = set(document.data) if isinstance(document.data, dict) else set()
+    if top & _OF_PLANS:
+        plan = plan_from(document, name=Path(file).stem)
+        return Contents("plan", (_of_plan(plan),), plan_to_dict(document))
     as_network = len(top & fields(NetworkFields).keys())
     as_job = len(top & {"jobs", *fields(JobFields)})
     if not as_network and not as_job:
-        allowed = "a network has `regions` and `sites`, a job has a `workload`"
-        document.demand([Fault((), "neither a network nor a job", allowed)])
+        found = "neither a network, nor a job, nor a plan"
+        allowed = (
+            "a network has `regions` and `sites`, a job has a `workload`, a plan has `quarters`"
+            " and `demand`"
+        )
+        document.demand([Fault((), found, allowed)])
     if as_network > as_job:
         network = network_from(document, name=Path(file).stem)
         return Contents("network", (_of_network(network),), network_to_dict(network))
@@ -117,10 +131,36 @@ def _of_network(network: Network) -> str:
         (len(network.datasets), "dataset"),
         (len(network.throughputs.steps_per_s) if network.throughputs else 0, "measured speed"),
     )
-    parts = [f"{count:,} {what}{'s' * (count != 1)}" for count, what in counts if count]
-    chips = ", ".join(f"{count:,} {model}" for model, count in models.most_common(4))
-    more = f" and {len(models) - 4} more models" if len(models) > 4 else ""  # noqa: PLR2004
-    return f"{', '.join(parts)}; {network.capacity:,} accelerators: {chips}{more}"
+    return f"{_counted(counts)}; {_stocked(models)}"
+
+
+def _of_plan(plan: PlanSpec) -> str:
+    """Give a plan in one line."""
+    models: Counter[str] = Counter()
+    for stock in plan.stock:
+        models[stock.accelerator] += round(stock.count)
+    counts = (
+        (plan.quarters, "quarter"),
+        (len(plan.regions), "region"),
+        (len(plan.links), "link"),
+        (len(plan.chips), "accelerator model"),
+        (len(plan.demand), "demand"),
+        (futures(plan.branches), "future"),
+    )
+    stocked = _stocked(models) if plan.stock else "no accelerators yet"
+    return f"from {quarter_name(plan.first)}, {_counted(counts)}; {stocked}"
+
+
+def _counted(counts: Sequence[tuple[int, str]]) -> str:
+    """Give how many there are of each, leaving out those of which there are none."""
+    return ", ".join(f"{count:,} {what}{'s' * (count != 1)}" for count, what in counts if count)
+
+
+def _stocked(models: Counter[str]) -> str:
+    """Give how many accelerators there are, and of which models the most."""
+    chips = ", ".join(f"{count:,} {model}" for model, count in models.most_common(_NAMED))
+    more = f" and {len(models) - _NAMED} more models" if len(models) > _NAMED else ""
+    return f"{models.total():,} accelerators: {chips}{more}"
 
 
 def _of_job(spec: JobSpec, offer: Offer | None) -> str:

@@ -52,7 +52,7 @@ def network_from(document: Document, *, name: str) -> Network:
         name=fields.name or name,
         regions=tuple(Region(**dict(region)) for region in fields.regions),
         sites=tuple(_site(site) for site in fields.sites),
-        links=tuple(_link(link) for link in fields.links),
+        links=tuple(link_from(link) for link in fields.links),
         tenants=tuple(Tenant(**dict(tenant)) for tenant in fields.tenants),
         datasets=tuple(_dataset(dataset) for dataset in fields.datasets),
         accelerators=tuple(_accelerator(one) for one in fields.accelerators),
@@ -149,7 +149,8 @@ def _pool_fields(pool: Pool) -> dict[str, object]:
     }
 
 
-def _link(fields: LinkFields) -> Link:
+def link_from(fields: LinkFields) -> Link:
+    """Give the link that fields describe."""
     one, other = fields.between
     return Link(
         ends=(one, other),

@@ -1,15 +1,12 @@
 """The fields of a plan file: type, unit, default and meaning of each."""
 
-import re
-from decimal import Decimal
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 from annotated_types import Ge, Gt, Le, Len, MinLen
 from pydantic import BeforeValidator, Field, PlainSerializer
-from pydantic_core import PydanticCustomError
 
 from tieline.files.network_fields import LinkFields, RegionFields
-from tieline.files.problems import shown
+from tieline.files.plan_values import USD, Amount, Money, Quarter
 from tieline.files.schema import (
     Class,
     Flag,
@@ -22,67 +19,12 @@ from tieline.files.schema import (
     Unit,
     Whole,
     one_of,
-    refusal,
 )
 from tieline.model.accelerator import CONFIDENCES
-from tieline.model.plan import QUARTERS_PER_YEAR, quarter_name
 
-#: The currency that plans are reckoned in.
-USD: Final = "USD"
 #: Most accelerators anywhere in a plan; more is a slip of the finger.
 _MOST: Final = 1_000_000_000
 _MOST_QUARTERS: Final = 80
-_QUARTER: Final = re.compile(r"(2[0-9]{3})Q([1-4])")
-_MONEY: Final = re.compile(
-    r"([0-9][0-9,]{0,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})\s*(k|M|bn)?\s+([A-Z]{3})"
-)
-_MULTIPLES: Final = {None: Decimal(1), "k": Decimal(10**3), "M": Decimal(10**6)} | {
-    "bn": Decimal(10**9)
-}
-_MONEY_FORMS: Final = "an amount and its currency, such as 27000 USD, 1.4M CNY or 2bn USD"
-
-
-class Money(NamedTuple):
-    """An amount in a currency."""
-
-    amount: float
-    currency: str
-
-    def __str__(self) -> str:
-        """Give it as it stands in a file."""
-        return f"{Decimal(repr(self.amount)).normalize():f} {self.currency}"
-
-
-def money_of(value: object) -> Money | None:
-    """Give the money that text names; None where it has another form."""
-    found = _MONEY.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None:
-        return None
-    digits, multiple, currency = found.groups()
-    # decimal, so that 1.1M USD is 1,100,000 and is written so again
-    return Money(float(Decimal(digits.replace(",", "")) * _MULTIPLES[multiple]), currency)
-
-
-def quarter_of(value: object) -> int | None:
-    """Give the quarter that text such as 2027Q1 names; None where it has another form."""
-    found = _QUARTER.fullmatch(value) if isinstance(value, str) else None
-    return QUARTERS_PER_YEAR * int(found[1]) + int(found[2]) - 1 if found else None
-
-
-def _money(value: object) -> Money:
-    money = value if isinstance(value, Money) else money_of(value)
-    if money is None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        what = f"{shown(value)} without a currency" if number else shown(value)
-        raise refusal(what, f"allowed: {_MONEY_FORMS}")
-    return money
-
-
-def _quarter(value: object) -> int:
-    quarter = quarter_of(value)
-    if quarter is None:
-        raise PydanticCustomError("form", "has another form")
-    return quarter
 
 
 def _series(value: object) -> object:
@@ -93,18 +35,6 @@ def _plain(values: list[float]) -> list[float] | float:
     return values[0] if len(values) == 1 else values
 
 
-Amount = Annotated[
-    Money,
-    BeforeValidator(_money, json_schema_input_type=str),
-    PlainSerializer(str),
-    Kind(_MONEY_FORMS),
-]
-Quarter = Annotated[
-    int,
-    BeforeValidator(_quarter, json_schema_input_type=str),
-    PlainSerializer(quarter_name),
-    Kind("a quarter such as 2027Q1"),
-]
 _Count = Annotated[Number, Ge(0), Le(_MOST)]
 Series = Annotated[
     list[_Count],
@@ -167,8 +97,8 @@ class PlanAcceleratorFields(Model):
     )
     residual: Annotated[Number, Ge(0), Le(5)] = Field(
         1.0,
-        description="what it is worth when the plan ends, as a part of the price times the part "
-        "of its life that is left",
+        description="what it is worth when the plan ends, as a part of what was paid for it "
+        "(price, duty, installation) times the part of its life that is left",
     )
     lot: Annotated[Whole, Ge(1), Le(1_000_000), Unit("accelerators")] = Field(
         1, description="how many are ordered together; only with `whole_lots`"

@@ -3,7 +3,7 @@
 Works on data as read, so that these mistakes are found beside those of other kinds.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from math import prod
 from typing import Final
 
@@ -42,24 +42,37 @@ def network_faults(data: object) -> Iterator[Fault]:
     }
     known["accelerator"] = {*known["accelerator"], *catalogue()}
     known["sensitivity"] = {"open", *(name for _, name in texts(data, "sites.*.pools.*.trust.*"))}
-    yield from _doubled_ids(data)
-    for pattern, kind in _USES.items():
-        for loc, name in texts(data, pattern):
-            if name not in known[kind]:
-                yield unknown_name(loc, kind, name, known[kind])
+    yield from doubled_ids(data, _IDS)
+    yield from _of_catalogue(data)
+    yield from unknown_names(data, _USES, known)
     yield from _quotas(data, known["accelerator"])
-    yield from _links(data)
+    yield from link_faults(data)
     yield from _pools(data)
     yield from _replicas(data, known["region"])
 
 
-def _doubled_ids(data: object) -> Iterator[Fault]:
-    for pattern, kind in _IDS.items():
-        first: dict[str, Loc] = {}
+def doubled_ids(data: object, ids: Mapping[str, str]) -> Iterator[Fault]:
+    """Give the ids that are given twice in one list; `ids` says what each pattern's are of."""
+    for pattern, kind in ids.items():
+        first: dict[tuple[Loc, str], Loc] = {}
         for loc, name in texts(data, pattern):
-            if name in first:
-                yield doubled(data, loc, f"{kind} id {name!r}", first[name])
-            first.setdefault(name, loc)
+            key = loc[:-2], name
+            if key in first:
+                yield doubled(data, loc, f"{kind} id {name!r}", first[key])
+            first.setdefault(key, loc)
+
+
+def unknown_names(
+    data: object, uses: Mapping[str, str], known: Mapping[str, Collection[str]]
+) -> Iterator[Fault]:
+    """Give the names that are not known; `uses` says what each pattern's must be."""
+    for pattern, kind in uses.items():
+        for loc, name in texts(data, pattern):
+            if name not in known[kind]:
+                yield unknown_name(loc, kind, name, known[kind])
+
+
+def _of_catalogue(data: object) -> Iterator[Fault]:
     for loc, name in texts(data, "accelerators.*.id"):
         if name in catalogue():
             yield Fault(loc, f"{name!r} is in the catalogue", "choose another id, or leave it out")
@@ -79,7 +92,8 @@ def _quotas(data: object, accelerators: Collection[str]) -> Iterator[Fault]:
             yield unknown_name(loc, "accelerator", name, [*accelerators, _TOTAL])
 
 
-def _links(data: object) -> Iterator[Fault]:
+def link_faults(data: object) -> Iterator[Fault]:
+    """Give the links from a region to itself, and the second ones between two regions."""
     first: dict[tuple[str, ...], Loc] = {}
     for loc, ends in each(data, "links.*.between"):
         pair = tuple(sorted(end for _, end in texts(ends, "*")))
@@ -96,7 +110,7 @@ def _pools(data: object) -> Iterator[Fault]:
     for site, pools in each(data, "sites.*.pools"):
         first: dict[str, Loc] = {}
         for loc, pool in each(pools, "*", site):
-            name = _text(pool, "name") or _text(pool, "accelerator")
+            name = text_of(pool, "name") or text_of(pool, "accelerator")
             if name in first:
                 fault = doubled(data, loc, f"pool {name!r} at this site", first[name])
                 yield fault._replace(allowed="give each pool a `name` of its own")
@@ -110,7 +124,7 @@ def _pools(data: object) -> Iterator[Fault]:
 
 def _replicas(data: object, regions: Collection[str]) -> Iterator[Fault]:
     """Give replicas that lie where the dataset may not be."""
-    region = {_text(site, "id"): _text(site, "region") for _, site in each(data, "sites.*")}
+    region = {text_of(site, "id"): text_of(site, "region") for _, site in each(data, "sites.*")}
     for dataset, value in each(data, "datasets.*"):
         allowed = {name for _, name in texts(value, "residency.*")}
         for loc, site in texts(value, "replicas.*"):
@@ -120,7 +134,7 @@ def _replicas(data: object, regions: Collection[str]) -> Iterator[Fault]:
                 yield Fault((*dataset, *loc), found, f"residency allows {listed(allowed)}")
 
 
-def _text(group: object, name: str) -> str:
+def text_of(group: object, name: str) -> str:
     """Give a field that is text; empty when it is not."""
     value = group.get(name) if isinstance(group, dict) else None
     return value if isinstance(value, str) else ""

@@ -14,6 +14,7 @@ from tieline.model.errors import InputError
 BYTES_PER_GB: Final = 1e9
 BYTES_PER_GBIT: Final = 1e9 / 8
 SECONDS_PER_MS: Final = 1e-3
+WATTS_PER_MW: Final = 1e6
 SECONDS_PER_HOUR: Final = 3600.0
 
 #: Seconds per unit, largest first.
