@@ -64,7 +64,8 @@ class Offer:
     life: int = 20
     """Quarters of use."""
     residual: float = 1.0
-    """What is left of it at the end of the plan, as a part of its straight-line book value."""
+    """What is left of it at the end of the plan, as a part of its straight-line book value: of
+    price, duty and installation."""
     lot: int = 1
     """Accelerators that are ordered together; counts only where lots are whole."""
 

@@ -32,10 +32,9 @@ def orders(program: Program, inputs: Inputs, v: Variables) -> None:
 def remainder(program: Program, inputs: Inputs, v: Variables) -> None:
     """Count what arrivals are worth when the plan ends.
 
-    - f(T) residual_c price[c,source] x part of its life left at T
+    - f(T) residual_c outlay[c,source] x part of its life left at T
     """
-    paid = np.take_along_axis(inputs.price, np.maximum(inputs.source, 0), axis=1)
-    worth = paid * inputs.left * inputs.discount[-1]
+    worth = outlay_when_ordered(inputs) * inputs.left * inputs.discount[-1]
     there = v.arrivals(inputs.source, inputs.refunded | (worth == 0))
     program.add_costs(_nodes(inputs)[0], there, -worth[:, None, :])
 

@@ -52,6 +52,8 @@ class Inputs:
     """Axes K, C, N: not banned, and delivered before the end."""
     price: Floats
     """Axes C, N [USD]."""
+    duty: Floats
+    """Axes C, N: as a part of the price."""
     outlay: Floats
     """Axes C, N: price, duty and installation of an order [USD]."""
     supply: Floats
@@ -65,7 +67,7 @@ class Inputs:
     refunded: Flags
     """Axes C, N: what would arrive is refunded instead."""
     left: Floats
-    """Axes C, N: what an arrival is worth at the end, as a part of its price."""
+    """Axes C, N: what an arrival is worth at the end, as a part of what was paid for it."""
     existing: Floats
     """Axes C, R."""
     retiring: Floats
@@ -168,6 +170,7 @@ def inputs_of(spec: PlanSpec) -> Inputs:
         orderable=_orderable(spec),
         allowed=np.repeat((in_time & ~banned)[None], len(spec.buyers), axis=0),
         price=price,
+        duty=duty,
         outlay=price * (1.0 + duty) + np.array([[offer.install_usd] for offer in offers]),
         supply=supply,
         lead=lead,

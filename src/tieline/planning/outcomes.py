@@ -98,7 +98,7 @@ def kept_at(spec: PlanSpec, tree: Tree, banned: Flags) -> Floats:
     kept = np.ones(banned.shape)
     for node in range(1, len(tree)):
         above = tree.parent[node]
-        lost = np.where(banned[:, above] & banned[:, node], decay, 0.0)
+        lost = np.where(banned[:, above], decay, 0.0)
         kept[:, node] = kept[:, above] * (1.0 - lost)
     return kept
 

@@ -38,6 +38,16 @@ class Result:
         return self.program.costs_by_node(self.solution.values, len(self.inputs.tree))
 
     @cached_property
+    def node_weights(self) -> _Floats:
+        """Axis N: what a dollar that a node costs weighs in the objective.
+
+        Its probability; under a risk weight more in the futures that are the worst.
+        """
+        weight: _Floats = (1.0 - self.inputs.spec.risk.weight) * self.inputs.tree.probability
+        total = self.program.limits.get("total")
+        return weight if total is None else weight + self.solution.prices[total.index]
+
+    @cached_property
     def future_costs(self) -> pd.Series:
         """Cost of each future, from the first quarter to the last [USD of the first quarter]."""
         costs = self.inputs.tree.per_future(self.node_costs)
