@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieline.model.plan import Risk
+from tieline.planning.buying import outlay_when_ordered
 from tieline.planning.inputs import Inputs
-from tieline.planning.limits import Units, Variables, outlay_when_ordered, parent_of
 from tieline.planning.program import Program
+from tieline.planning.variables import Units, Variables, parent_of
 
 _Ints = NDArray[np.int32]
 _Floats = NDArray[np.float64]

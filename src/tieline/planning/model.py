@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from tieline.planning.costs import COSTS, add_tail
 from tieline.planning.inputs import Inputs
-from tieline.planning.limits import LIMITS, Units, Variables
+from tieline.planning.limits import LIMITS
 from tieline.planning.program import LinearProgram, Program
+from tieline.planning.variables import Units, Variables
 
 #: Sizes that a scaled amount of the largest kind has: in the middle of what the solver's
 #: absolute tolerances (1e-7) are made for.
