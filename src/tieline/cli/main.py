@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "job": ("tieline.cli.jobs", "Show everything about one job."),
     "jobs": ("tieline.cli.jobs", "List jobs, the newest first."),
     "logs": ("tieline.cli.jobs", "Print the output of a job."),
+    "plan": ("tieline.cli.plan", "Say what to buy, when and where, or not at all."),
     "pools": ("tieline.cli.pools", "Show every pool: what is in use, free and waited for."),
     "prices": ("tieline.cli.pools", "Show what an accelerator-hour is worth at each pool."),
     "replay": ("tieline.cli.replay", "Run a recorded trace through the scheduler."),

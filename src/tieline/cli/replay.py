@@ -25,7 +25,7 @@ from tieline.model.trace import Trace
 from tieline.reports import rows, words
 from tieline.reports.document import Measured, document
 from tieline.reports.folder import fresh_folder
-from tieline.reports.rows import Rows
+from tieline.reports.text_table import Rows
 from tieline.scheduling.policies.isolated import ISOLATED
 from tieline.scheduling.policy import Policy
 from tieline.scheduling.registry import POLICIES, policy_named

@@ -1,15 +1,12 @@
 """A comparison as one HTML page that needs nothing beside it."""
 
-from base64 import b64encode
-from importlib.resources import files
 from typing import Final
-
-from jinja2 import Environment, StrictUndefined
 
 from tieline import __version__
 from tieline.reports import rows, words
 from tieline.reports.document import label
-from tieline.reports.pictures import Picture, of_scale, of_scales
+from tieline.reports.pictures import of_scale, of_scales
+from tieline.reports.template import render
 from tieline.simulation.comparison import AtScale, Comparison
 
 _RESULTS: Final = (
@@ -30,12 +27,9 @@ _NEEDS: Final = (
 def page(comparison: Comparison) -> str:
     """Give the page; equal comparisons give equal pages, whatever the machine."""
     several = len(comparison.scales) > 1
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string(
-        files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    )
     policies = comparison.scales[0].replays.values()
-    return template.render(
+    return render(
+        "page.html",
         version=__version__,
         network=comparison.network.name,
         trace=comparison.trace.name,
@@ -55,14 +49,8 @@ def page(comparison: Comparison) -> str:
             *comparison.trace.notes,
             *words.left_out(comparison),
         ],
-        source=_source,
     )
 
 
 def _section(at: AtScale) -> str:
     return f"Scale {label(at.scale)}: {at.network.capacity:,} accelerators"
-
-
-def _source(picture: Picture) -> str:
-    """Give a picture as an address that holds it."""
-    return f"data:image/svg+xml;base64,{b64encode(picture.svg).decode()}"

@@ -1,18 +1,15 @@
 """Figures of a comparison, as SVG: equal comparisons give equal bytes."""
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator
-from io import BytesIO
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tieline.reports.drawing import COLOURS, DASHES, MARKERS, Picture, legend, new_axes, svg
 from tieline.reports.words import mean_waits
 from tieline.scheduling.registry import POLICIES
 from tieline.simulation.comparison import AtScale, Comparison
@@ -20,11 +17,6 @@ from tieline.simulation.price_record import HOUR_S
 from tieline.simulation.replay import Replay
 from tieline.simulation.timeline import accelerators_in_use, jobs_waiting
 
-#: Okabe and Ito: told apart by colour-blind readers, too.
-_COLOURS: Final = ("#D55E00", "#E69F00", "#0072B2", "#CC79A7", "#009E73", "#56B4E9", "#000000")
-#: One after the other, too, so that lines on top of each other all show.
-_DASHES: Final = ("-", "-", "-", ":", (0, (4, 2)))
-_MARKERS: Final = "osD^v"
 #: Times that axes are marked at [s].
 _MARKS: Final = {
     1.0: "1 s",
@@ -36,7 +28,6 @@ _MARKS: Final = {
     864000.0: "10 d",
     8640000.0: "100 d",
 }
-_WIDTH, _HEIGHT = 7.2, 3.2
 _POINTS: Final = 500
 _INTERVALS: Final = 240
 _MOST_ROWS: Final = 20
@@ -44,14 +35,6 @@ _MOST_ROWS: Final = 20
 _DECADES: Final = 1e4
 
 _Floats = NDArray[np.float64]
-
-
-class Picture(NamedTuple):
-    """One figure with the words that go with it."""
-
-    title: str
-    caption: str
-    svg: bytes
 
 
 def of_scale(at: AtScale) -> Iterator[Picture]:
@@ -86,7 +69,7 @@ def of_scale(at: AtScale) -> Iterator[Picture]:
 
 def of_scales(comparison: Comparison) -> Picture:
     """Give the figure about how the mean wait falls as accelerators are added."""
-    figure, axes = _axes()
+    figure, axes = new_axes()
     capacities = [at.network.capacity for at in comparison.scales]
     for name in comparison.scales[0].replays:
         waits = [mean_waits(at)[name] for at in comparison.scales]
@@ -100,17 +83,17 @@ def of_scales(comparison: Comparison) -> Picture:
     axes.set_xlabel("accelerators")
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    _legend(axes)
+    legend(axes)
     return Picture(
         "Waiting and size",
         "Mean wait against the accelerators of the network, on the jobs that ran under every"
         " policy.",
-        _svg(figure),
+        svg(figure),
     )
 
 
 def _completion(at: AtScale) -> bytes:
-    figure, axes = _axes()
+    figure, axes = new_axes()
     shares = np.linspace(0.0, 1.0, _POINTS)
     longest = 10.0
     for name, replay in at.replays.items():
@@ -127,8 +110,8 @@ def _completion(at: AtScale) -> bytes:
     axes.minorticks_off()
     axes.set_xlabel("completion time: from submission to end")
     axes.set_ylabel("jobs finished [%]")
-    _legend(axes)
-    return _svg(figure)
+    legend(axes)
+    return svg(figure)
 
 
 def _tenants(at: AtScale) -> bytes:
@@ -136,7 +119,7 @@ def _tenants(at: AtScale) -> bytes:
     for summary in at.summaries.values():
         jobs |= Counter({name: one.jobs for name, one in summary.by_tenant.items()})
     most = [name for name, _ in jobs.most_common(_MOST_ROWS)]
-    figure, axes = _axes(height=1.2 + 0.24 * len(most))
+    figure, axes = new_axes(height=1.2 + 0.24 * len(most))
     rows = np.arange(len(most))
     for name, summary in at.summaries.items():
         waits = [summary.by_tenant[tenant].mean_wait_s for tenant in most]
@@ -147,12 +130,12 @@ def _tenants(at: AtScale) -> bytes:
     axes.set_ylim(len(most) - 0.5, -0.5)
     axes.set_xlabel("mean wait")
     axes.set_ylabel("tenant")
-    _legend(axes)
-    return _svg(figure)
+    legend(axes)
+    return svg(figure)
 
 
 def _use(at: AtScale, edges: _Floats) -> bytes:
-    figure, axes = _axes()
+    figure, axes = new_axes()
     unit, length = _unit(edges[-1])
     for name, replay in at.replays.items():
         share = 100 * accelerators_in_use(replay, edges) / at.network.capacity
@@ -160,11 +143,11 @@ def _use(at: AtScale, edges: _Floats) -> bytes:
     axes.set_ylim(0, 102)
     axes.set_ylabel("accelerators in use [%]")
     _over_time(axes, edges, unit, length)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _queue(at: AtScale, edges: _Floats) -> bytes:
-    figure, axes = _axes()
+    figure, axes = new_axes()
     unit, length = _unit(edges[-1])
     most = 1.0
     for name, replay in at.replays.items():
@@ -176,7 +159,7 @@ def _queue(at: AtScale, edges: _Floats) -> bytes:
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylabel("jobs waiting")
     _over_time(axes, edges, unit, length)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _prices(replay: Replay, edges: _Floats) -> bytes:
@@ -190,7 +173,7 @@ def _prices(replay: Replay, edges: _Floats) -> bytes:
     order = np.argsort(-means.sum(axis=0), kind="stable")[:_MOST_ROWS]
     means = means[:, order]
     names = [replay.network.pools[p].id for p in order]
-    figure, axes = _axes(height=1.3 + 0.24 * len(names))
+    figure, axes = new_axes(height=1.3 + 0.24 * len(names))
     unit, length = _unit(edges[-1])
     shown = np.ma.masked_less_equal(means.T, 0.0)
     highest = float(means.max())
@@ -208,27 +191,13 @@ def _prices(replay: Replay, edges: _Floats) -> bytes:
     axes.set_xlabel(f"time since the first submission [{unit}]")
     axes.grid(visible=False)
     figure.colorbar(mesh, ax=axes, label="price [jobs / accelerator-hour]")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _over_time(axes: Axes, edges: _Floats, unit: str, length: float) -> None:
     axes.set_xlim(0, edges[-1] / length)
     axes.set_xlabel(f"time since the first submission [{unit}]")
-    _legend(axes)
-
-
-def _axes(height: float = _HEIGHT) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _legend(axes: Axes) -> None:
-    """Put the names above the axes, where they hide nothing."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=7, frameon=False, borderaxespad=0.2)
+    legend(axes)
 
 
 def _style(policy: str, *, marker: bool = False) -> dict[str, Any]:
@@ -236,11 +205,11 @@ def _style(policy: str, *, marker: bool = False) -> dict[str, Any]:
     place = list(POLICIES).index(policy)
     style = {
         "label": policy,
-        "color": _COLOURS[place % len(_COLOURS)],
-        "linestyle": _DASHES[place % len(_DASHES)],
+        "color": COLOURS[place % len(COLOURS)],
+        "linestyle": DASHES[place % len(DASHES)],
         "linewidth": 1.3,
     }
-    return style | {"marker": _MARKERS[place % len(_MARKERS)]} if marker else style
+    return style | {"marker": MARKERS[place % len(MARKERS)]} if marker else style
 
 
 def _unit(span_s: float) -> tuple[str, float]:
@@ -276,15 +245,3 @@ def _time_axis(axes: Axes, which: Literal["x", "y"]) -> None:
 
 def _marks(highest: float) -> dict[float, str]:
     return {mark: text for mark, text in _MARKS.items() if mark <= highest}
-
-
-def _svg(figure: Figure) -> bytes:
-    """Draw; text stays text, so that the reader's fonts show names in any script."""
-    file = BytesIO()
-    with (
-        warnings.catch_warnings(),
-        mpl.rc_context({"svg.hashsalt": "tieline", "svg.fonttype": "none", "font.size": 9.5}),
-    ):
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()

@@ -1,23 +1,11 @@
 """A comparison as tables of text, for the terminal and the page alike."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 from tieline.reports.document import label
+from tieline.reports.text_table import Rows
 from tieline.reports.words import time
 from tieline.simulation.comparison import NEAR, AtScale, Comparison
 from tieline.simulation.equal_service import EqualService
 from tieline.simulation.summary import Summary
-
-
-class Rows(NamedTuple):
-    """A table of text."""
-
-    heads: tuple[str, ...]
-    """One per column, in lines; `>` before it aligns the column to the right."""
-    rows: Sequence[tuple[str, ...]]
-    starts: frozenset[int]
-    """Rows that begin a group."""
 
 
 def results(comparison: Comparison) -> Rows:

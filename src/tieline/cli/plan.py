@@ -1,0 +1,142 @@
+"""`tieline plan`: what to buy, when and where, or not at all."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tieline.cli.plan_show import show, show_change
+from tieline.cli.plan_subject import Subject, changed, subject
+from tieline.cli.screen import console, print_json
+from tieline.planning.findings import Findings, findings
+from tieline.planning.plan import Plan, Result
+from tieline.reports.folder import MEMO, fresh_folder
+from tieline.reports.memo.document import comparison_document, memo_document
+
+
+@click.command()
+@click.argument("plan_file", metavar="PLAN")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the file, such as risk.weight=0.3, and compare; repeatable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the memo to DIR: a page with pictures, Markdown, and the JSON document.",
+)
+def plan(plan_file: str, *, settings: Sequence[str], as_json: bool, out: Path | None) -> None:
+    """Say what to buy, when and where, or not at all, from the plan file PLAN.
+
+    With `--set` the plan is solved as in the file and then, from there, as changed: both stand
+    side by side. Memo and document are about the changed plan.
+    """
+    asked = subject(plan_file)
+    with ExitStack() as stack:
+        folder = stack.enter_context(fresh_folder(out, MEMO)) if out else None
+        bar = stack.enter_context(_progress())
+        change = _change(asked, settings, bar) if settings else None
+        if change:
+            asked = change.asked
+        found = _findings(asked, bar) if folder or as_json or not change else None
+        document = memo_document(found, asked.units()) if found else {}
+        if change:
+            document["changed"] = comparison_document(change.before, change.after, change.cpu_s)
+            document["changed"]["set"] = list(settings)
+        if folder and found:
+            from tieline.reports.memo.memo import write_memo  # noqa: PLC0415 - loads matplotlib
+
+            bar.add_task("writing the memo", total=None)
+            write_memo(folder, found, document, asked.units())
+    if as_json:
+        print_json(document)
+        return
+    if change:
+        show_change(change.before, change.after, settings, change.cpu_s)
+    elif found:
+        show(found)
+    if out:
+        click.echo(f"\nWritten: {out / 'memo.html'}")
+
+
+class _Change(NamedTuple):
+    """A plan as in its file, and changed."""
+
+    asked: Subject
+    """The changed one."""
+    before: Result
+    after: Result
+    cpu_s: float
+    """What it took to solve it again."""
+
+
+def _change(base: Subject, settings: Sequence[str], bar: Progress) -> _Change:
+    """Solve the plan as in the file, then from there as changed."""
+    asked = changed(base, settings)
+    task = bar.add_task("solving", total=None)
+    live = Plan(base.spec)
+    before = live.solve()
+    started = time.process_time()
+    after = live.what_if(asked.spec)
+    cpu_s = time.process_time() - started
+    bar.remove_task(task)
+    return _Change(asked, before, after, cpu_s)
+
+
+def _findings(asked: Subject, bar: Progress) -> Findings:
+    """Work out everything, and show how far it is."""
+    task = bar.add_task("plan")
+
+    def show_progress(what: str, done: int, total: int) -> None:
+        bar.update(task, description=what, completed=done, total=total)
+
+    found = findings(
+        Plan(asked.spec),
+        asked.spec_at,
+        asked.present(),
+        progress=show_progress,
+        both=_at_the_same_time,
+    )
+    bar.remove_task(task)
+    return found
+
+
+def _at_the_same_time(one: Callable[[], None], other: Callable[[], None]) -> None:
+    """Call the other in a thread of its own; one that fails or is interrupted waits for nobody."""
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            other()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    thread = threading.Thread(target=guarded, daemon=True)
+    thread.start()
+    one()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _progress() -> Progress:
+    """Give a bar on a terminal, and nothing elsewhere."""
+    error_console = console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=error_console,
+        transient=True,
+        disable=not error_console.is_terminal,
+    )
