@@ -376,7 +376,7 @@ def test_frontier(found: Findings) -> None:
     assert all(a <= b + 1.0 for a, b in pairwise(means))
     assert all(a >= b - 1.0 for a, b in pairwise(tails))
     certain = replace(SPEC, branches=())
-    assert frontier(Plan(certain), certain) is None
+    assert frontier(Plan(certain), Plan(certain).solve()) is None
 
 
 def test_tail_is_the_mean_of_the_dearest_part() -> None:

@@ -78,7 +78,7 @@ def findings(
         As `Plan.solve`.
     """
     spec, sweeps = plan.inputs.spec, plan.inputs.spec.sweeps
-    count = _Count(7 + len(sweeps), progress)
+    count = _Count(8 + len(sweeps), progress)
     count.next("the plan itself")
     base = plan.solve()
     found: dict[str, object] = {}
@@ -99,6 +99,8 @@ def findings(
         known = found["information"] = information(plan, neutral)
         count.next("regret")
         found["regret"] = regret_of(plan, base, known.known_usd)
+        count.next("what being careful costs")
+        found["frontier"] = frontier(plan, neutral)
         sweep(plan, range(1, len(sweeps), 2))
 
     def other() -> None:
@@ -107,7 +109,6 @@ def findings(
         found["limit_prices"] = limit_prices(hand, base)
         count.next("how free the choice is")
         found["choices"] = choices(hand, base)
-        found["frontier"] = frontier(hand, spec)
         sweep(hand, range(0, len(sweeps), 2))
 
     both(one, other)

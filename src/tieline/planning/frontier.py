@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tieline.model.plan import PlanSpec, Risk
-from tieline.planning.plan import Plan
+from tieline.model.plan import Risk
+from tieline.planning.plan import Plan, Result
 
-_WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 0.95)
+_WEIGHTS: Final = (0.25, 0.5, 0.75, 0.95)
 #: A frontier along which neither end moves by more than this part of the mean is flat.
 _FLAT: Final = 1e-3
 
@@ -41,27 +41,34 @@ class Frontier:
         return spread <= _FLAT * abs(means[0])
 
 
-def frontier(plan: Plan, spec: PlanSpec) -> Frontier | None:
-    """Give the frontier of a plan; None where there is one future only."""
-    if len(plan.inputs.tree.leaves) == 1:
+def frontier(plan: Plan, neutral: Result) -> Frontier | None:
+    """Give the frontier of a plan; None where there is one future only.
+
+    Parameters
+    ----------
+    neutral
+        What is best without a weight on risk.
+    """
+    spec = neutral.inputs.spec
+    if len(neutral.inputs.tree.leaves) == 1:
         return None
-    points = []
-    for weight in _WEIGHTS:
-        result = plan.what_if(replace(spec, risk=Risk(weight, spec.risk.tail)))
-        orders = result.array("buy")[..., 0].sum(axis=(0, 2))
-        tree = result.inputs.tree
-        costs = result.future_costs.to_numpy()
-        points.append(
-            RiskPoint(
-                weight=weight,
-                mean_usd=result.mean_usd,
-                tail_usd=tail_mean(costs, tree.probability[tree.leaves], spec.risk.tail),
-                ordered_now=dict(
-                    zip(result.inputs.axes["accelerator"], orders.tolist(), strict=True)
-                ),
-            )
-        )
-    return Frontier(spec.risk.tail, tuple(points))
+    careful = (
+        _point(weight, plan.what_if(replace(spec, risk=Risk(weight, spec.risk.tail))))
+        for weight in _WEIGHTS
+    )
+    return Frontier(spec.risk.tail, (_point(0.0, neutral), *careful))
+
+
+def _point(weight: float, result: Result) -> RiskPoint:
+    orders = result.array("buy")[..., 0].sum(axis=(0, 2))
+    tree, names = result.inputs.tree, result.inputs.axes["accelerator"]
+    costs = result.future_costs.to_numpy()
+    return RiskPoint(
+        weight=weight,
+        mean_usd=result.mean_usd,
+        tail_usd=tail_mean(costs, tree.probability[tree.leaves], result.inputs.spec.risk.tail),
+        ordered_now=dict(zip(names, orders.tolist(), strict=True)),
+    )
 
 
 def tail_mean(costs: NDArray[np.float64], probability: NDArray[np.float64], tail: float) -> float:

@@ -78,7 +78,7 @@ def demand(program: Program, inputs: Inputs, v: Variables, units: Units) -> None
 def service(program: Program, inputs: Inputs, v: Variables, units: Units) -> None:
     """Let work be done by accelerators at their rates.
 
-    sum_c rate[w,c] serve[w,c,r',n] >= sum_r flow[w,r,r',n]
+    sum_c rate[w,c] serve[w,c,r',n] = sum_r flow[w,r,r',n]
     """
     rows = program.add_limits(
         "service",
@@ -86,6 +86,7 @@ def service(program: Program, inputs: Inputs, v: Variables, units: Units) -> Non
         np.asarray((v.flow >= 0).any(axis=1)),
         unit=units.accelerators,
         lower=0.0,
+        upper=0.0,
     )
     program.add(rows[:, None], v.serve, inputs.rate[:, :, None, None])
     program.add(rows[:, None], v.flow, -1.0)

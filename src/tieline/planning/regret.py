@@ -81,24 +81,25 @@ def _restricted(inputs: Inputs) -> Iterator[tuple[str, Inputs]]:
 
 
 def _all_allowed(plan: Plan, base: Result) -> Result:
-    """Give the plan that first orders as many imports, and as early, as it may.
+    """Give the plan that serves as much as it may by imports, and as early.
 
-    Where nothing is imported it is all accelerators. What is imported is maximised first, each
-    quarter counting for 10 % less than the one before; then costs are minimised with that many.
+    Where nothing is imported it is by all accelerators. What they serve is maximised first, each
+    quarter counting for 10 % less than the one before; then costs are minimised with that much.
+    So no more is bought than rules allow and work can use.
     """
     inputs, program = base.inputs, base.program
     which = inputs.imported if inputs.imported.any() else np.ones_like(inputs.imported)
-    index = program.variables["buy"].index
-    wanted = (index >= 0) & which[None, :, None, None] & inputs.allowed[:, :, None, :]
+    index = program.variables["serve"].index
+    wanted = (index >= 0) & which[None, :, None, None]
     early = 0.9**inputs.tree.quarter * inputs.tree.probability
-    values = np.broadcast_to(early, index.shape)[wanted]
+    values = np.broadcast_to(inputs.rate[:, :, None, None] * early, index.shape)[wanted]
     columns = index[wanted]
     solver = plan.loaded(program)
     aim = np.zeros(len(program.cost))
     aim[columns] = -values
     with solver.other_costs(aim):
         most = float(values @ (solver.minimum()[columns] / program.unit[columns]))
-    with solver.extra_limit(columns, -values, -most * (1.0 - 1e-7)):
+    with solver.extra_limit(columns, -values, -most * (1.0 - 1e-6)):
         found = solver.minimum()
     return Result(inputs, program, replace(base.solution, values=found))
 
