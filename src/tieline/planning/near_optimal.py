@@ -1,13 +1,13 @@
 """How free the choice is: the fewest and the most accelerators of plans that cost little more."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tieline.planning.plan import Plan, Result
-from tieline.planning.solver import Place, Solver
+from tieline.planning.solver import Solver, SolverError
 from tieline.planning.verdict import first_year_weights
 
 #: Parts by which a plan may cost more than the best.
@@ -45,75 +45,103 @@ def choices(plan: Plan, base: Result) -> tuple[Choice, ...]:
     doi 10.1287/mnsc.28.3.221). An end of a range lies on the frontier of cost against orders,
     which is convex: a tax or subsidy on orders leads to its corners, by hot solves that change few
     costs, and between two neighbours it is straight. With the cost as one more limit instead, each
-    end takes many times the pivots.
+    end takes many times the pivots; that is done where nothing limits orders, so that a subsidy
+    would have no end.
     """
     solver = plan.loaded(base.program)
     solver.minimum()
     start = solver.place()
-    offered = [c for c, chip in enumerate(base.inputs.spec.chips) if chip.offer is not None]
-    return tuple(_choice(solver, start, base, c) for c in offered)
+    found = []
+    for c, chip in enumerate(base.inputs.spec.chips):
+        if chip.offer is not None:
+            frontier = _Frontier(solver, base, c)
+            solver.go_back(start)
+            few = frontier.ends(1.0)
+            solver.go_back(start)
+            many = frontier.ends(-1.0)
+            name, orders = base.inputs.axes["accelerator"][c], frontier.best.orders
+            ranges = {
+                slack: (max(0.0, min(low, orders)), max(high, orders))
+                for slack, low, high in zip(SLACKS, few, many, strict=True)
+            }
+            found.append(Choice(name, orders, ranges))
+    return tuple(found)
 
 
-def _choice(solver: Solver, start: Place, base: Result, c: int) -> Choice:
-    """Give the choice of accelerator c; `start` is where the solver was at the best plan."""
-    program = base.program
-    index = program.variables["buy"].index[:, c]
-    there = index >= 0
-    columns = index[there]
-    weight = np.broadcast_to(first_year_weights(base.inputs.tree), index.shape)[there]
-    counted = weight * program.unit[columns]
-    outlay = float(base.inputs.outlay[c, 0]) / program.usd
+class _Frontier:
+    """Cost against orders of one accelerator, both scaled: plans that no other beats in both."""
 
-    def at(tax: float) -> _Vertex:
-        cost = program.cost.copy()
-        cost[columns] += tax * counted
-        with solver.other_costs(cost):
-            values = solver.minimum() / program.unit
-        return _Vertex(float(program.cost @ values), float(counted @ values[columns]))
+    def __init__(self, solver: Solver, base: Result, c: int) -> None:
+        """Take the best plan, which the solver is at."""
+        program = self._program = base.program
+        index = program.variables["buy"].index[:, c]
+        there = index >= 0
+        weight = np.broadcast_to(first_year_weights(base.inputs.tree), index.shape)[there]
+        self._solver = solver
+        self._columns = index[there]
+        self._counted = weight * program.unit[self._columns]
+        self._outlay = float(base.inputs.outlay[c, 0]) / program.usd
+        self.best = self._vertex(base.solution.values)
+        self._limits = [self.best.cost + slack * abs(self.best.cost) for slack in SLACKS]
 
-    values = base.solution.values / program.unit
-    best = _Vertex(float(program.cost @ values), float(counted @ values[columns]))
-    limits = [best.cost + slack * abs(best.cost) for slack in SLACKS]
-    ends = []
-    for side in (1.0, -1.0):
-        solver.go_back(start)
-        known = [best]
-        for tax in _TAXES:
-            known.append(at(side * tax * outlay))
-            if known[-1].cost > limits[-1]:
-                break
-        ends.append([_end(at, known, limit) for limit in limits])
-    few, many = ends
-    ranges = {
-        slack: (max(0.0, min(low, best.orders)), max(high, best.orders))
-        for slack, low, high in zip(SLACKS, few, many, strict=True)
-    }
-    return Choice(base.inputs.axes["accelerator"][c], best.orders, ranges)
+    def ends(self, side: float) -> list[float]:
+        """Give the orders at each limit of cost: the fewest (side 1) or the most (side -1)."""
+        known = [self.best]
+        try:
+            for tax in _TAXES:
+                known.append(self._at(side * tax * self._outlay))
+                if known[-1].cost > self._limits[-1]:
+                    break
+        except SolverError:
+            return [self._directly(side, limit) for limit in self._limits]
+        return [self._end(known, limit) for limit in self._limits]
 
+    def _vertex(self, values: NDArray[np.float64]) -> _Vertex:
+        scaled = values / self._program.unit
+        orders = float(self._counted @ scaled[self._columns])
+        return _Vertex(float(self._program.cost @ scaled), orders)
 
-def _end(at: Callable[[float], _Vertex], known: list[_Vertex], most: float) -> float:
-    """Give the orders where the frontier reaches a cost.
+    def _at(self, tax: float) -> _Vertex:
+        """Give the best plan if each order were taxed."""
+        cost = self._program.cost.copy()
+        cost[self._columns] += tax * self._counted
+        with self._solver.other_costs(cost):
+            return self._vertex(self._solver.minimum())
 
-    Parameters
-    ----------
-    known
-        Corners known so far, from the best plan to the end of the frontier; more are added.
-    """
-    end = known[0].orders
-    for _ in range(_TRIES):
-        inside = max((one for one in known if one.cost <= most), key=lambda one: one.cost)
-        beyond = [one for one in known if one.cost > most]
-        if not beyond:
-            return inside.orders
-        outside = min(beyond, key=lambda one: one.cost)
-        apart = outside.orders - inside.orders
-        end = inside.orders + apart * (most - inside.cost) / (outside.cost - inside.cost)
-        if abs(apart) <= _NEAR * max(abs(inside.orders), abs(outside.orders)) or apart == 0:
-            return end
-        tax = (outside.cost - inside.cost) / -apart
-        found = at(tax)
-        level = inside.cost + tax * inside.orders
-        if found.cost + tax * found.orders >= level - 1e-7 * (1.0 + abs(level)):
-            return end
-        known.append(found)
-    return end
+    def _directly(self, side: float, limit: float) -> float:
+        """Give the end of the range with the cost as one more limit."""
+        costly = np.flatnonzero(self._program.cost).astype(np.int32)
+        aim = np.zeros(len(self._program.cost))
+        aim[self._columns] = side * self._counted
+        with (
+            self._solver.extra_limit(costly, self._program.cost[costly], limit),
+            self._solver.other_costs(aim),
+        ):
+            return self._vertex(self._solver.minimum()).orders
+
+    def _end(self, known: list[_Vertex], limit: float) -> float:
+        """Give the orders where the frontier reaches a cost.
+
+        Parameters
+        ----------
+        known
+            Corners from the best plan on; those found on the way are added.
+        """
+        end = self.best.orders
+        for _ in range(_TRIES):
+            inside = max((one for one in known if one.cost <= limit), key=lambda one: one.cost)
+            beyond = [one for one in known if one.cost > limit]
+            if not beyond:
+                return inside.orders
+            outside = min(beyond, key=lambda one: one.cost)
+            apart = outside.orders - inside.orders
+            end = inside.orders + apart * (limit - inside.cost) / (outside.cost - inside.cost)
+            if abs(apart) <= _NEAR * max(abs(inside.orders), abs(outside.orders)):
+                return end
+            tax = (outside.cost - inside.cost) / -apart
+            found = self._at(tax)
+            level = inside.cost + tax * inside.orders
+            if found.cost + tax * found.orders >= level - 1e-7 * (1.0 + abs(level)):
+                return end  # no corner between the two: the frontier is straight there
+            known.append(found)
+        return end
