@@ -10,13 +10,17 @@ from typing import NamedTuple
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tieline.cli.plan_show import show, show_change
+from tieline.cli.plan_demand import DEMAND_FROM, demand_from
+from tieline.cli.plan_show import show, show_change, show_recorded
 from tieline.cli.plan_subject import Subject, changed, subject
 from tieline.cli.screen import console, print_json
+from tieline.cli.trace_options import FORMAT, OPTIONS
 from tieline.planning.findings import Findings, findings
 from tieline.planning.plan import Plan, Result
 from tieline.reports.folder import MEMO, fresh_folder
 from tieline.reports.memo.document import comparison_document, memo_document
+from tieline.reports.memo.recorded import Recorded
+from tieline.reports.memo.replay_prices import read_replay_prices
 
 
 @click.command()
@@ -28,6 +32,16 @@ from tieline.reports.memo.document import comparison_document, memo_document
     metavar="PATH=VALUE",
     help="Change a value of the file, such as risk.weight=0.3, and compare; repeatable.",
 )
+@DEMAND_FROM
+@FORMAT
+@OPTIONS
+@click.option(
+    "--prices-from",
+    "replayed",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Show the prices that tieline replay --policy price --out DIR wrote beside the plan's.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--out",
@@ -35,21 +49,33 @@ from tieline.reports.memo.document import comparison_document, memo_document
     metavar="DIR",
     help="Write the memo to DIR: a page with pictures, Markdown, and the JSON document.",
 )
-def plan(plan_file: str, *, settings: Sequence[str], as_json: bool, out: Path | None) -> None:
+def plan(  # noqa: PLR0913 - one argument per option
+    plan_file: str,
+    *,
+    settings: Sequence[str],
+    source: str | None,
+    kind: str | None,
+    options: Sequence[str],
+    replayed: Path | None,
+    as_json: bool,
+    out: Path | None,
+) -> None:
     """Say what to buy, when and where, or not at all, from the plan file PLAN.
 
     With `--set` the plan is solved as in the file and then, from there, as changed: both stand
-    side by side. Memo and document are about the changed plan.
+    side by side. Memo and document are about the changed plan. `--format` and `--option` are
+    those of the trace of `--demand-from`, which all of these plans share.
     """
-    asked = subject(plan_file)
+    base = subject(plan_file, demand_from(source, kind, options))
+    asked = changed(base, settings)
+    prices = read_replay_prices(replayed, asked.spec) if replayed else None
+    taken = Recorded(asked.load, prices)
     with ExitStack() as stack:
         folder = stack.enter_context(fresh_folder(out, MEMO)) if out else None
         bar = stack.enter_context(_progress())
-        change = _change(asked, settings, bar) if settings else None
-        if change:
-            asked = change.asked
+        change = _change(base, asked, bar) if settings else None
         found = _findings(asked, bar) if folder or as_json or not change else None
-        document = memo_document(found, asked.units()) if found else {}
+        document = memo_document(found, asked.units(), taken) if found else {}
         if change:
             document["changed"] = comparison_document(change.before, change.after, change.cpu_s)
             document["changed"]["set"] = list(settings)
@@ -57,14 +83,16 @@ def plan(plan_file: str, *, settings: Sequence[str], as_json: bool, out: Path | 
             from tieline.reports.memo.memo import write_memo  # noqa: PLC0415 - loads matplotlib
 
             bar.add_task("writing the memo", total=None)
-            write_memo(folder, found, document, asked.units())
+            write_memo(folder, found, document, asked.units(), taken)
     if as_json:
         print_json(document)
         return
     if change:
         show_change(change.before, change.after, settings, change.cpu_s)
+        show_recorded(taken, change.after)
     elif found:
         show(found)
+        show_recorded(taken, found.result)
     if out:
         click.echo(f"\nWritten: {out / 'memo.html'}")
 
@@ -72,17 +100,14 @@ def plan(plan_file: str, *, settings: Sequence[str], as_json: bool, out: Path | 
 class _Change(NamedTuple):
     """A plan as in its file, and changed."""
 
-    asked: Subject
-    """The changed one."""
     before: Result
     after: Result
     cpu_s: float
     """What it took to solve it again."""
 
 
-def _change(base: Subject, settings: Sequence[str], bar: Progress) -> _Change:
+def _change(base: Subject, asked: Subject, bar: Progress) -> _Change:
     """Solve the plan as in the file, then from there as changed."""
-    asked = changed(base, settings)
     task = bar.add_task("solving", total=None)
     live = Plan(base.spec)
     before = live.solve()
@@ -90,7 +115,7 @@ def _change(base: Subject, settings: Sequence[str], bar: Progress) -> _Change:
     after = live.what_if(asked.spec)
     cpu_s = time.process_time() - started
     bar.remove_task(task)
-    return _Change(asked, before, after, cpu_s)
+    return _Change(before, after, cpu_s)
 
 
 def _findings(asked: Subject, bar: Progress) -> Findings:

@@ -6,8 +6,9 @@ from tieline.cli.screen import console, table
 from tieline.planning.findings import Findings
 from tieline.planning.plan import Result
 from tieline.planning.verdict import Verdict, verdicts
-from tieline.reports.memo import tables, words
+from tieline.reports.memo import recorded, tables, words
 from tieline.reports.memo.numbers import count, percent, usd
+from tieline.reports.memo.recorded import Recorded
 from tieline.reports.memo.verdict_words import verdict_lines
 from tieline.reports.text_table import Rows
 
@@ -45,6 +46,13 @@ def show_change(before: Result, after: Result, settings: Sequence[str], cpu_s: f
     for line in verdict_lines(after, verdicts(after)):
         screen.print(line, style="bold")
     screen.print(f"\nSolved again in {cpu_s:.2f} s of CPU time.", style="dim")
+
+
+def show_recorded(taken: Recorded, result: Result) -> None:
+    """Print what a plan takes from recorded jobs; nothing where it takes none."""
+    lines = [*recorded.demand(taken.load), *recorded.prices(taken.prices, result)]
+    for line in lines:
+        console().print(f"\n{line}")
 
 
 def _change(before: Result, after: Result) -> Rows:

@@ -1,4 +1,7 @@
-"""The plan that `tieline plan` is about: its file, what `--set` changes, what sweeps vary."""
+"""The plan that `tieline plan` is about: its file, what `--set` changes, what sweeps vary.
+
+Where demand comes from recorded jobs, it is scaled after each of these.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +14,7 @@ from tieline.files.plan_paths import setting, value_at, with_value
 from tieline.files.plan_values import money_of
 from tieline.files.syntax import read_document
 from tieline.model.plan import PlanSpec
+from tieline.planning.load import Load, with_load
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,12 @@ class Subject:
     """For a plan that does not name itself."""
     document: Document
     spec: PlanSpec
+    load: Load | None = None
+    """What its demand is scaled to; None: demand is as in the document."""
 
     def spec_at(self, path: str, value: float) -> PlanSpec:
         """Give the plan with another value at a path."""
-        return plan_from(with_value(self.document, path, value), name=self.name)
+        return _spec(with_value(self.document, path, value), self.name, self.load)
 
     def present(self) -> Mapping[str, float]:
         """Give the number that stands at the path of each sweep; nan where none does."""
@@ -37,17 +43,19 @@ class Subject:
         return {path: one.currency for path, one in money.items() if one is not None}
 
 
-def subject(file: str) -> Subject:
-    """Give the plan of a file.
+def subject(file: str, load: Load | None = None) -> Subject:
+    """Give the plan of a file, its demand scaled to a load.
 
     Raises
     ------
     FileErrors
         The file cannot be read or has mistakes.
+    InputError
+        The load has work that the plan has no demand for.
     """
     path = Path(file)
     document = read_document(path)
-    return Subject(path.stem, document, plan_from(document, name=path.stem))
+    return Subject(path.stem, document, _spec(document, path.stem, load), load)
 
 
 def changed(base: Subject, settings: Sequence[str]) -> Subject:
@@ -61,7 +69,12 @@ def changed(base: Subject, settings: Sequence[str]) -> Subject:
     document = base.document
     for text in settings:
         document = with_value(document, *setting(text))
-    return replace(base, document=document, spec=plan_from(document, name=base.name))
+    return replace(base, document=document, spec=_spec(document, base.name, base.load))
+
+
+def _spec(document: Document, name: str, load: Load | None) -> PlanSpec:
+    spec = plan_from(document, name=name)
+    return spec if load is None else with_load(spec, load)
 
 
 def _number(value: object) -> float:

@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 
 from tieline.planning.findings import Findings
 from tieline.reports.drawing import Picture
-from tieline.reports.memo import pictures, tables, words
+from tieline.reports.memo import pictures, recorded, tables, words
+from tieline.reports.memo.recorded import NOTHING, Recorded
 from tieline.reports.memo.verdict_words import verdict_lines
 from tieline.reports.text_table import Rows
 
@@ -65,8 +66,12 @@ class Contents(NamedTuple):
     how_to_read: Mapping[str, str]
 
 
-def contents(found: Findings, units: Mapping[str, str]) -> Contents:
-    """Give the contents of a memo."""
+def contents(
+    found: Findings,
+    units: Mapping[str, str],
+    taken: Recorded = NOTHING,
+) -> Contents:
+    """Give the contents of a memo; `taken` is what the plan takes from recorded jobs."""
     result, spec = found.result, found.result.inputs.spec
     return Contents(
         name=spec.name,
@@ -80,15 +85,15 @@ def contents(found: Findings, units: Mapping[str, str]) -> Contents:
         sweeps=[pictures.of_sweep(found, curve, units) for curve in found.curves],
         limits=tables.dearest_limits(found, _FIRST_LIMITS),
         ratio=words.ratio(found.ratio_usd),
-        assumed=words.assumed(spec.assumptions),
+        assumed=" ".join([*recorded.demand(taken.load), words.assumed(spec.assumptions)]),
         risk=pictures.of_risk(found),
-        pictures=list(pictures.of_appendix(found)),
-        parts=[part for part in _parts(found) if part.rows is not None],
+        pictures=list(pictures.of_appendix(found, taken.prices)),
+        parts=[part for part in _parts(found, taken) if part.rows is not None],
         how_to_read=_HOW_TO_READ,
     )
 
 
-def _parts(found: Findings) -> Iterator[Part]:
+def _parts(found: Findings, taken: Recorded) -> Iterator[Part]:
     result = found.result
     yield Part("Verdicts", tables.verdicts(found))
     yield Part(
@@ -100,5 +105,11 @@ def _parts(found: Findings) -> Iterator[Part]:
     yield Part("Strategies", tables.regrets(found))
     yield Part("Where verdicts change", tables.thresholds(found))
     yield Part("Every limit that binds", tables.limits(found))
+    if taken.prices is not None:
+        yield Part(
+            "A replay's prices beside the plan's",
+            recorded.prices_table(taken.prices, result),
+            recorded.how_priced(taken.prices),
+        )
     yield Part("Futures", tables.futures(result))
     yield Part("What was assumed, and how well it is known", tables.assumptions(result))

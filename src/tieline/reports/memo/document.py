@@ -16,20 +16,26 @@ from tieline.planning.regret import Regret
 from tieline.planning.sweep import Curve
 from tieline.planning.verdict import verdicts
 from tieline.reports.memo import words
+from tieline.reports.memo.recorded import NOTHING, Recorded, recorded_document
 from tieline.reports.memo.verdict_words import verdict_lines
 
 #: Fewer accelerators, or a smaller part of a demand, are left out of lists.
 _LEAST: Final = 0.5
 
 
-def memo_document(found: Findings, units: Mapping[str, str] | None = None) -> dict[str, Any]:
+def memo_document(
+    found: Findings,
+    units: Mapping[str, str] | None = None,
+    recorded: Recorded = NOTHING,
+) -> dict[str, Any]:
     """Give the document: only JSON types, and null for what has no finite value.
 
     Keys, in order: `name`, `quarters`, `futures`, `nodes`; `headline` (sentences), `verdicts`;
     `objective_usd`, `mean_cost_usd`; `pooling`, `delay`, `choices`, `information`, `regret`;
     `limit_prices`, `import_ratio_usd`, `pool_prices`, `price_duration`; `sweeps`; `frontier`
     (null with one future; `flat` says whether it says anything); `orders`, `stock`,
-    `capability`, `demand`, `unmet`, `flows` (by node); `assumptions`. Money is in USD of the
+    `capability`, `demand`, `unmet`, `flows` (by node); `assumptions`; `demand_from` and
+    `replay_prices` (null where nothing recorded is taken). Money is in USD of the
     first quarter unless a key says otherwise, ranges are [low, high], and accelerators are
     counted in full where sentences round.
 
@@ -37,6 +43,8 @@ def memo_document(found: Findings, units: Mapping[str, str] | None = None) -> di
     ----------
     units
         Of what sweeps vary, by path, where the path does not say.
+    recorded
+        What the plan takes from recorded jobs.
     """
     result, spec = found.result, found.result.inputs.spec
     document: dict[str, Any] = plain(
@@ -75,6 +83,7 @@ def memo_document(found: Findings, units: Mapping[str, str] | None = None) -> di
             else None,
             **_by_node(result),
             "assumptions": [asdict(one) for one in spec.assumptions],
+            **recorded_document(recorded, result),
         }
     )
     return document

@@ -10,8 +10,10 @@ from tieline.reports.memo import words
 from tieline.reports.memo.pictures_choice import frontier, ranges, sweep
 from tieline.reports.memo.pictures_futures import MOST_COLUMNS, regret, unmet
 from tieline.reports.memo.pictures_map import regions
+from tieline.reports.memo.pictures_replay import price_curves
 from tieline.reports.memo.pictures_time import prices, stock
 from tieline.reports.memo.pictures_tree import tree
+from tieline.reports.memo.replay_prices import ReplayPrices, worth_of_pools
 
 
 def of_choice(found: Findings) -> Picture | None:
@@ -66,8 +68,8 @@ def of_sweep(found: Findings, curve: Curve, units: Mapping[str, str]) -> Picture
     )
 
 
-def of_appendix(found: Findings) -> Iterator[Picture]:
-    """Give the pictures that go into detail."""
+def of_appendix(found: Findings, replayed: ReplayPrices | None = None) -> Iterator[Picture]:
+    """Give the pictures that go into detail; `replayed` are prices to hold the plan against."""
     result = found.result
     colours = colours_of(result)
     if len(result.inputs.tree.leaves) > 1:
@@ -90,6 +92,15 @@ def of_appendix(found: Findings) -> Iterator[Picture]:
         " quarter (left, mean over the futures), and for what share of the time (right).",
         prices(result, found.pool_prices, colours),
     )
+    if replayed is not None:
+        yield Picture(
+            "What capacity was worth in the replay",
+            "What an hour of one more accelerator was worth, for what share of the time, in the"
+            " dearest pools of the replay (left) and, in the colour of the accelerator, in the"
+            " plan's first year (right). Prices far above the plan's stand on a scale in powers of"
+            " ten.",
+            price_curves(worth_of_pools(replayed, result), colours),
+        )
     if result.array("unmet").sum() > 0:
         yield Picture(
             "What is not served",
