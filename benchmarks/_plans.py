@@ -42,7 +42,7 @@ def drawn_plan(regions: int, accelerators: int, futures: int, seed: int = 0) -> 
         name=f"{regions} x {accelerators} x {futures}",
         first=4 * 2027,
         quarters=QUARTERS,
-        regions=tuple(_region(rng, name, regions) for name in names),
+        regions=tuple(_region(rng, name) for name in names),
         chips=chips,
         demand=tuple(_demand(rng, i, names) for i in range(len(WORKLOAD_CLASSES))),
         links=tuple(_links(rng, names)),
@@ -55,7 +55,7 @@ def drawn_plan(regions: int, accelerators: int, futures: int, seed: int = 0) -> 
         discount=0.08,
         domestic=frozenset({"CN"}),
         trust={"sensitive": frozenset({"CN"})},
-        caps=(Cap("licence", frozenset({"a0"}), at_most=regions * 800.0),),
+        caps=(Cap("licence", frozenset({"a0"}), at_most=regions * 80.0),),
         import_ratio=ImportRatio(0.8, base=regions * 5.0),
         branches=tuple(_branch(i, at) for i, at in enumerate(BRANCHES[futures])),
         risk=Risk(weight=0.3, tail=0.1),
@@ -64,27 +64,27 @@ def drawn_plan(regions: int, accelerators: int, futures: int, seed: int = 0) -> 
 
 def _chip(rng: np.random.Generator, i: int, *, imported: bool) -> Chip:
     speed = rng.uniform(0.6, 1.0) if imported else rng.uniform(0.2, 0.6)
+    usd = rng.uniform(24e3, 36e3) if imported else rng.uniform(36e3, 54e3)
     return Chip(
         accelerator=Accelerator(f"a{i}", f"a{i}", "", "US" if imported else "CN", "cuda"),
         power_w=float(rng.uniform(500, 1400)),
         rates={one: float(speed * rng.uniform(0.8, 1.2)) for one in WORKLOAD_CLASSES},
         offer=Offer(
             accelerator=f"a{i}",
-            price_usd=float(speed * rng.uniform(20e3, 40e3)),
+            price_usd=float(speed * usd),
             install_usd=8000.0,
             duty=0.25 if imported else 0.0,
             lead=2 if imported else 1,
-            supply=tuple(rng.uniform(500, 1500) * (1.05**t) for t in range(QUARTERS)),
+            supply=tuple(rng.uniform(150, 450) * (1.05**t) for t in range(QUARTERS)),
         ),
     )
 
 
-def _region(rng: np.random.Generator, name: str, regions: int) -> PlanRegion:
+def _region(rng: np.random.Generator, name: str) -> PlanRegion:
     price = float(rng.uniform(0.05, 0.11))
-    del regions
     return PlanRegion(
         Region(name, electricity_usd_per_kwh=price, pue=float(rng.uniform(1.1, 1.4))),
-        power_w=float(rng.uniform(8e6, 16e6)),
+        power_w=float(rng.uniform(5e6, 9e6)),
     )
 
 
@@ -109,7 +109,7 @@ def _links(rng: np.random.Generator, names: list[str]) -> list[Link]:
     return [
         Link(
             (name, names[(i + step) % len(names)]),
-            bandwidth_bytes_s=float(rng.uniform(50, 400)) * BYTES_PER_GBIT,
+            bandwidth_bytes_s=float(rng.uniform(4, 32)) * BYTES_PER_GBIT,
             rtt_s=float(rng.uniform(0.008, 0.02)),
             usd_per_byte=0.002 / BYTES_PER_GB,
         )
@@ -121,15 +121,23 @@ def _links(rng: np.random.Generator, names: list[str]) -> list[Link]:
 
 def _branch(i: int, at: int) -> Branch:
     """Give a question: demand, domestic supply, a ban, price, in turn."""
+    low, high = (dict.fromkeys(WORKLOAD_CLASSES, factor) for factor in (0.85, 1.2))
     outcomes = (
-        (Outcome("low", 0.3, demand=dict.fromkeys(WORKLOAD_CLASSES, 0.85)),)
-        + (Outcome("mid", 0.4),)
-        + (Outcome("high", 0.3, demand=dict.fromkeys(WORKLOAD_CLASSES, 1.2)),),
-        (Outcome("slow", 0.3, supply={"CN": 0.6}), Outcome("mid", 0.4))
-        + (Outcome("fast", 0.3, supply={"CN": 1.5}),),
-        (Outcome("ban", 0.3, ban=frozenset({"US"})), Outcome("stays", 0.5))
-        + (Outcome("tight", 0.2, import_ratio=0.4),),
-        (Outcome("dear", 0.3, price={"US": 1.3}), Outcome("same", 0.4))
-        + (Outcome("cheap", 0.3, price={"CN": 0.8}),),
+        (Outcome("low", 0.3, demand=low), Outcome("mid", 0.4), Outcome("high", 0.3, demand=high)),
+        (
+            Outcome("slow", 0.3, supply={"CN": 0.6}),
+            Outcome("mid", 0.4),
+            Outcome("fast", 0.3, supply={"CN": 1.5}),
+        ),
+        (
+            Outcome("ban", 0.3, ban=frozenset({"US"})),
+            Outcome("stays", 0.5),
+            Outcome("tight", 0.2, import_ratio=0.4),
+        ),
+        (
+            Outcome("dear", 0.3, price={"US": 1.3}),
+            Outcome("same", 0.4),
+            Outcome("cheap", 0.3, price={"CN": 0.8}),
+        ),
     )[i]
     return Branch(f"b{i}", at, outcomes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from math import inf
 from typing import TypeVar
 
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 
 from tieline.model.errors import InputError
 from tieline.model.network import Link
-from tieline.model.plan import Budget, Outcome, PlanSpec
+from tieline.model.plan import Budget, Outcome, PlanSpec, Stock
 from tieline.planning.inputs import inputs_of
 from tieline.planning.model import program_of
 from tieline.planning.plan import Plan, Result
-from twins.plan_cases import DECODE, TRAINING, chip, tiny_plans
+from twins.plan_cases import DECODE, TRAINING, chip, place, plan, tiny_plans, work
 from twins.plan_rules import objective, walk
 
 #: What the solver's tolerances leave, of costs.
@@ -132,17 +133,33 @@ def test_a_limit_that_is_eased_never_costs_more(spec: PlanSpec, limit: str) -> N
     assert cost_of(EASE[limit](spec)) <= before + CLOSE * abs(before) + 0.01
 
 
-@settings(max_examples=60)
-@given(tiny_plans(), st.sampled_from([1.0e6, 4.0e7, 1.0e10]), st.sampled_from([0.0, 0.01]))
-def test_a_link_where_none_led_never_costs_more(
-    spec: PlanSpec, bandwidth: float, rtt_s: float
-) -> None:
-    """A way that need not be taken costs nothing."""
-    regions = [one.region.id for one in spec.regions]
-    apart = replace(spec, links=())
-    links = (Link((regions[0], regions[-1]), bandwidth, rtt_s),) if len(regions) > 1 else ()
-    before = cost_of(apart)
-    assert cost_of(replace(spec, links=links)) <= before + CLOSE * abs(before) + 0.01
+PAIRS = list(combinations("abcd", 2))
+LINKS = st.builds(
+    Link,
+    st.sampled_from(PAIRS),
+    st.sampled_from([1.0e6, 2.0e6, 1.0e10]),
+    st.sampled_from([0.004, 0.007, 0.02]),
+    st.sampled_from([0.0, 1.0e-12]),
+)
+
+
+@settings(max_examples=100)
+@given(st.lists(LINKS, max_size=6), LINKS, st.sampled_from([inf, 0.012]))
+def test_another_link_never_costs_more(links: list[Link], more: Link, rtt_s: float) -> None:
+    """A way that need not be taken costs nothing, whatever other ways there are."""
+    spec = plan(
+        1,
+        regions=tuple(place(name) for name in "abcd"),
+        chips=(chip("c"),),
+        stock=(Stock("a", "c", 50.0), Stock("b", "c", 20.0)),
+        demand=tuple(
+            work(f"w{name}", {name: (30.0,)}, 2.0, max_rtt_s=rtt_s, bandwidth_bytes_s=1.0e5)
+            for name in "bcd"
+        ),
+        links=tuple(links),
+    )
+    before = cost_of(spec)
+    assert cost_of(replace(spec, links=(*links, more))) <= before + CLOSE * abs(before) + 0.01
 
 
 def in_money(factor: float) -> Change:
@@ -374,4 +391,4 @@ def test_what_is_worth_serving_is_served_where_supply_is_cheap(spec: PlanSpec) -
             for one in spec.branches
         ),
     )
-    assert solved(free).values("unmet").max() <= 1e-6
+    assert solved(free).array("unmet").max() <= 1e-6

@@ -53,9 +53,9 @@ class _Twin:
             self.back.append(np.where(self.back[-1] < 0, -1, inputs.tree.parent[self.back[-1]]))
         ordered = inputs.orderable[..., None] & inputs.allowed[:, :, None, :]
         self.buy = self.variable("buy", ordered, "kcrn")
-        flow = np.repeat(inputs.reach[..., None], len(nodes), axis=3)
-        away = ~np.eye(flow.shape[1], dtype=bool)[None, :, :, None]
-        self.flow = self.variable("flow", flow & (inputs.joined | ~away), ("w", "r", "to", "n"))
+        usable = inputs.usable & (inputs.joined | (inputs.ways.start == inputs.ways.end))
+        flow = np.repeat(usable[..., None], len(nodes), axis=2)
+        self.flow = self.variable("flow", flow, "wvn")
         there = (inputs.existing > 0) | inputs.orderable.any(axis=0)
         there = np.repeat(there[..., None], len(nodes), axis=2)
         self.stock = self.variable("stock", there, "crn")
@@ -125,18 +125,18 @@ class _Twin:
     def serving(self) -> None:
         """Demand, service, links."""
         i = self.i
-        met = self.flow.sum("to") + self.unmet
+        regions = np.arange(len(i.spec.regions))
+        out = self.of(i.ways.start == regions[:, None], "rv")
+        into = self.of(i.ways.end == regions[:, None], "rv")
+        met = (self.flow * out).sum("v") + self.unmet
         self.m.add_constraints(met == self.of(i.amount, "wrn"))
         work = (self.of(i.rate, "wc") * self.serve).sum("c")
-        self.m.add_constraints(work == self.flow.sum("r").rename(to="r"))
-        used = i.reach[i.traffic > 0].any(axis=0)[..., None] & (i.hops < len(i.bandwidth))
-        if used.any():
-            start, end, _ = np.nonzero(used)
-            hop = {"r": DataArray(start, dims="h"), "to": DataArray(end, dims="h")}
-            load = (self.flow * self.of(i.traffic, "w")).isel(hop).drop_vars(["r", "to"]).sum("w")
-            link = DataArray(i.hops[used], dims="h", name="d")
-            load = load.assign_coords(h=np.arange(len(start))).groupby(link).sum()
-            self.m.add_constraints(load <= self.of(i.bandwidth, "d").sel(d=np.unique(link)))
+        self.m.add_constraints(work == (self.flow * into).sum("v"))
+        for d, width in enumerate(i.bandwidth):
+            over = (i.ways.links == d).any(axis=1)
+            if i.usable[i.traffic > 0][:, over].any():
+                load = (self.flow * self.of(np.outer(i.traffic, over), "wv")).sum(["w", "v"])
+                self.m.add_constraints(load <= width)
 
     def money(self) -> None:
         """Budgets, of each tenant and of all."""
@@ -203,7 +203,7 @@ class _Twin:
         worth = np.take_along_axis(i.outlay, source, axis=1) * i.left * i.discount[-1]
         unmet = self.of(np.nan_to_num(i.unmet_usd), "w")
         paid = self.net.sum("k") + (self.watts * self.of(i.energy_usd, "r")).sum("r")
-        paid += (self.flow * self.of(i.way_usd, ("w", "r", "to"))).sum(["w", "r", "to"])
+        paid += (self.flow * self.of(i.way_usd, "wv")).sum(["w", "v"])
         paid += (self.unmet * unmet).sum(["w", "r"])
         left = (self.arrivals * self.of(worth, "cn")).sum(["k", "c", "r"])
         cost = self.f * paid - left

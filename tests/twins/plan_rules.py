@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 from typing import Any
 
@@ -298,47 +299,40 @@ class Rules:
             w, trusted = demand.id, spec.trust.get(demand.sensitivity, frozenset())
             if demand.unmet_usd_per_hour is None:
                 self.most(f"unmet {w}", sum(unmet[w, r] for r in regions), 0.0)
+            sent = {key: units for key, units in flow.items() if key[0] == w}
             for r in regions:
                 amount = demand.amounts.get(r, (0.0,) * spec.quarters)[t] * past.demand[w]
-                self.same(
-                    f"demand {w} {r}", sum(flow[w, r, o] for o in regions) + unmet[w, r], amount
-                )
+                gone = sum(units for (_, way), units in sent.items() if way.split(">")[0] == r)
+                self.same(f"demand {w} {r}", gone + unmet[w, r], amount)
                 done = sum(
                     chip.rates.get(demand.workload, 0.0) * serve[w, c, r]
                     for c, chip in self.chips.items()
                     if demand.sensitivity == "open" or covers(trusted, chip.accelerator)
                 )
-                self.same(f"service {w} {r} {node}", sum(flow[w, o, r] for o in regions), done)
+                come = sum(units for (_, way), units in sent.items() if way.split(">")[-1] == r)
+                self.same(f"service {w} {r} {node}", come, done)
                 hours = HOURS_PER_QUARTER * (demand.unmet_usd_per_hour or 0.0)
                 cost += hours * unmet[w, r]
-                for o in regions:
-                    way = self.way(r, o)
-                    if way is None or sum(link.rtt_s for link, _ in way) > demand.max_rtt_s:
-                        self.most(f"flow {w} {r}>{o} {node}", flow[w, r, o], 0.0)
-                    sent = demand.bandwidth_bytes_s * flow[w, r, o]
-                    for link, end in way or ():
-                        loads[link, end] += sent
-                        cost += sent * SECONDS_PER_QUARTER * link.usd_per_byte
+            for (_, way), units in sent.items():
+                hops = self.hops(way.split(">"))
+                if sum(link.rtt_s for link, _ in hops) > demand.max_rtt_s:
+                    self.most(f"flow {w} {way} {node}", units, 0.0)
+                for link, end in hops:
+                    traffic = demand.bandwidth_bytes_s * units
+                    loads[link, end] += traffic
+                    cost += traffic * SECONDS_PER_QUARTER * link.usd_per_byte
         for (link, end), load in loads.items():
             self.most(f"link {link.ends} {end} {node}", load, link.bandwidth_bytes_s)
         return cost
 
-    def way(self, start: str, end: str, seen: tuple[str, ...] = ()) -> list[Hop] | None:
-        """Give the links of the widest way, the cheapest and shortest of those; None for none."""
-        if start == end:
-            return []
-        found = []
-        for link in self.spec.links:
-            if start in link.ends and link.bandwidth_bytes_s > 0:
-                via = link.ends[1 - link.ends.index(start)]
-                rest = None if via in seen else self.way(via, end, (*seen, start))
-                found += [] if rest is None else [[(link, via), *rest]]
-        return min(found, key=_worth, default=None)
-
-
-def _worth(way: list[Hop]) -> tuple[float, float, int]:
-    narrowest = min(link.bandwidth_bytes_s for link, _ in way)
-    return -narrowest, sum(link.usd_per_byte for link, _ in way), len(way)
+    def hops(self, stops: list[str]) -> list[Hop]:
+        """Give the links from stop to stop, each with where it leads; there are two at most."""
+        pairs = list(pairwise(stops))
+        self.most("links of a way", len(pairs), 2)
+        return [
+            (next(link for link in self.spec.links if set(link.ends) == set(pair)), pair[1])
+            for pair in pairs
+        ]
 
 
 def objective(futures: list[tuple[float, float]], weight: float, tail: float) -> float:

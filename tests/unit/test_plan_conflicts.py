@@ -320,7 +320,7 @@ def test_the_order_of_the_file_does_not_change_what_is_named() -> None:
 
 def test_in_a_large_plan_what_would_do_is_told_up_to_where_it_shows() -> None:
     """Where the whole plan would take long, amounts are those up to the first clash."""
-    many = tuple(place(f"r{i}") for i in range(400))
+    many = tuple(place(f"r{i}") for i in range(1200))
     spec = plan(
         regions=(place("east", power_w=0.1e6), *many),
         demand=(work(0.0, amounts={"east": (90.0, 100.0, 110.0, 150.0)}),),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tieline.model.plan import Budget, PlanSpec, quarter_name
 from tieline.model.units import BYTES_PER_GBIT, SECONDS_PER_MS, WATTS_PER_MW
 from tieline.planning.buying import outlay_when_ordered
-from tieline.planning.inputs import Inputs, open_links
+from tieline.planning.inputs import Inputs
 from tieline.planning.relaxation import Kind, Rule, bans
 
 #: Most names of one kind that a line holds.
@@ -154,7 +154,7 @@ def _ratio(inputs: Inputs, _: int) -> str:
 
 
 def _link(inputs: Inputs, i: int) -> str:
-    link = open_links(inputs.spec)[i]
+    link = inputs.spec.links[i]
     bandwidth = _number(link.bandwidth_bytes_s / BYTES_PER_GBIT)
     return f"link between {link.ends[0]} and {link.ends[1]} carries {bandwidth} Gbit/s"
 

@@ -58,12 +58,12 @@ def energy(program: Program, inputs: Inputs, v: Variables) -> None:
 def traffic(program: Program, inputs: Inputs, v: Variables) -> None:
     """Pay for what is sent to other regions.
 
-    f(t) usd_per_byte bandwidth_w seconds flow[w,r,r',n]
+    f(t) usd_per_byte bandwidth_w seconds flow[w,v,n]
     """
     nodes, f = _nodes(inputs)
     for w, usd in enumerate(inputs.way_usd):
         if usd.any():
-            program.add_costs(nodes, v.flow[w], usd[:, :, None] * f)
+            program.add_costs(nodes, v.flow[w], usd[:, None] * f)
 
 
 def unmet(program: Program, inputs: Inputs, v: Variables) -> None:

@@ -96,7 +96,7 @@ class Elastic:
             wanted: _Flags = self._wanted[demand]
             return wanted
         prices = np.abs(solution.prices * self._program.row_unit)[rows]
-        named: _Flags = (prices > _FREE).any(axis=1)
+        named: _Flags = ((prices > _FREE) & (rows >= 0)).any(axis=1)
         return named
 
     def _least(self, rules: Rules, easing: Rules) -> Solution | None:

@@ -1,6 +1,7 @@
 """The numbers of a plan as arrays with named axes.
 
-K tenants that buy, C accelerators, R regions, W demands, N nodes, D directed links, Q caps.
+K tenants that buy, C accelerators, R regions, W demands, V ways, N nodes, D directed links,
+Q caps.
 """
 
 from collections.abc import Callable
@@ -8,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tieline.model.network import Link, Network
 from tieline.model.plan import (
     HOURS_PER_QUARTER,
     OPEN,
@@ -34,7 +34,7 @@ from tieline.planning.outcomes import (
     refunded_at,
 )
 from tieline.planning.tree import Tree, tree_of
-from tieline.rules.transfer import routes
+from tieline.planning.ways import Ways, ways_of
 
 #: An accelerator that is not on offer.
 _NO_OFFER = Offer("", 0.0, lead=0)
@@ -80,18 +80,18 @@ class Inputs:
     """Axes W, R, N [reference accelerators]."""
     unmet_usd: Floats
     """Axis W [USD per quarter]; nan where all must be served."""
-    reach: Flags
-    """Axes W, R, R: from where to where it may be served; always at home."""
+    ways: Ways
+    """How work gets to where it is served."""
+    usable: Flags
+    """Axes W, V: the round trip is short enough; always at home."""
     joined: bool
     """Whether anything may be served in another region."""
-    hops: Ints
-    """Axes R, R, H: directed links on the way; D where there is no further."""
     bandwidth: Floats
     """Axis D [bytes/s]."""
     traffic: Floats
     """Axis W [bytes/s per reference accelerator]."""
     way_usd: Floats
-    """Axes W, R, R [USD per quarter and reference accelerator]."""
+    """Axes W, V [USD per quarter and reference accelerator]."""
     power: Floats
     """Axis C [W]."""
     idle: Floats
@@ -129,12 +129,12 @@ class Inputs:
         """Give the labels of each axis, by the name of the axis."""
         spec = self.spec
         regions = tuple(one.region.id for one in spec.regions)
-        ends = [link.ends for link in open_links(spec)]
+        ends = [link.ends for link in spec.links]
         return {
             "tenant": tuple(buyer.id for buyer in spec.buyers),
             "accelerator": tuple(chip.accelerator.id for chip in spec.chips),
             "region": regions,
-            "served in": regions,
+            "way": self.ways.names,
             "demand": tuple(demand.id for demand in spec.demand),
             "cap": tuple(cap.id for cap in spec.caps),
             "link": tuple(f"{a}>{b}" for pair in ends for a, b in (pair, pair[::-1])),
@@ -162,7 +162,8 @@ def inputs_of(spec: PlanSpec) -> Inputs:
     discount = (1.0 + spec.discount) ** (-np.arange(spec.quarters + 1) / QUARTERS_PER_YEAR)
     ratio, ratio_begins = ratio_at(spec, tree)
     cap, cap_begins = caps_at(spec, tree)
-    reach, hops, bandwidth, way_usd = _ways(spec)
+    ways = ways_of(spec)
+    traffic = np.array([demand.bandwidth_bytes_s for demand in spec.demand])
     in_time = lead[:, None] + tree.quarter < spec.quarters
     return Inputs(
         spec=spec,
@@ -190,12 +191,14 @@ def inputs_of(spec: PlanSpec) -> Inputs:
             ]
         )
         * HOURS_PER_QUARTER,
-        reach=reach,
+        ways=ways,
+        usable=np.array(
+            [ways.usable(one.max_rtt_s, one.bandwidth_bytes_s) for one in spec.demand]
+        ),
         joined=True,
-        hops=hops,
-        bandwidth=bandwidth,
-        traffic=np.array([demand.bandwidth_bytes_s for demand in spec.demand]),
-        way_usd=way_usd,
+        bandwidth=np.repeat([link.bandwidth_bytes_s for link in spec.links], 2),
+        traffic=traffic,
+        way_usd=np.outer(traffic * HOURS_PER_QUARTER * SECONDS_PER_HOUR, ways.usd_per_byte),
         power=np.array([chip.power_w for chip in chips]),
         idle=np.array([chip.idle for chip in chips]),
         pue=np.array([region.pue or 1.0 for region in regions]),
@@ -213,11 +216,6 @@ def inputs_of(spec: PlanSpec) -> Inputs:
         ratio_begins=ratio_begins,
         discount=discount,
     )
-
-
-def open_links(spec: PlanSpec) -> list[Link]:
-    """Give the links that lead anywhere, in order; each is two directed ones of axis D."""
-    return [link for link in spec.links if link.bandwidth_bytes_s > 0]
 
 
 def _orderable(spec: PlanSpec) -> Flags:
@@ -262,17 +260,3 @@ def _rate(spec: PlanSpec, demand: Demand, chip: Chip) -> float:
     if demand.sensitivity != OPEN and not covers(trusted, chip.accelerator):
         return 0.0
     return chip.rates.get(demand.workload, 0.0)
-
-
-def _ways(spec: PlanSpec) -> tuple[Flags, Ints, Floats, Floats]:
-    """Give reach (W, R, R), hops (R, R, H), bandwidth (D) and cost of ways (W, R, R)."""
-    regions = tuple(one.region for one in spec.regions)
-    ways = routes(Network(spec.name, regions, (), spec.links))
-    one_way = np.repeat([link.rtt_s for link in open_links(spec)], 2)
-    rtt = np.append(one_way, 0.0)[ways.hops].sum(axis=2)
-    home = np.eye(len(regions), dtype=np.bool_)
-    reach = [home | (ways.leads & (rtt <= one.max_rtt_s)) for one in spec.demand]
-    traffic = np.array([one.bandwidth_bytes_s for one in spec.demand])
-    seconds = HOURS_PER_QUARTER * SECONDS_PER_HOUR
-    usd = traffic[:, None, None] * seconds * ways.usd_per_byte
-    return np.array(reach), ways.hops, ways.bandwidth[:-1], usd

@@ -61,57 +61,56 @@ def capacity(program: Program, inputs: Inputs, v: Variables, units: Units) -> No
 def demand(program: Program, inputs: Inputs, v: Variables, units: Units) -> None:
     """Let all demand be served somewhere, or count as unmet.
 
-    sum_r' flow[w,r,r',n] + unmet[w,r,n] = amount[w,r,n]
+    sum over ways v from r  flow[w,v,n]  +  unmet[w,r,n] = amount[w,r,n]
     """
     rows = program.add_limits(
         "demand",
         ("demand", "region", "node"),
-        np.ones(inputs.amount.shape, np.bool_),
+        np.repeat((inputs.amount > 0).any(axis=2)[..., None], len(inputs.tree), axis=2),
         unit=units.accelerators,
         lower=inputs.amount,
         upper=inputs.amount,
     )
-    program.add(rows[:, :, None, :], v.flow, 1.0)
+    program.add(rows[:, inputs.ways.start], v.flow, 1.0)
     program.add(rows, v.unmet, 1.0)
 
 
 def service(program: Program, inputs: Inputs, v: Variables, units: Units) -> None:
     """Let work be done by accelerators at their rates.
 
-    sum_c rate[w,c] serve[w,c,r',n] = sum_r flow[w,r,r',n]
+    sum_c rate[w,c] serve[w,c,r,n] = sum over ways v to r  flow[w,v,n]
     """
     rows = program.add_limits(
         "service",
         ("demand", "region", "node"),
-        np.asarray((v.flow >= 0).any(axis=1)),
+        np.ones(inputs.amount.shape, np.bool_),
         unit=units.accelerators,
         lower=0.0,
         upper=0.0,
     )
     program.add(rows[:, None], v.serve, inputs.rate[:, :, None, None])
-    program.add(rows[:, None], v.flow, -1.0)
+    program.add(rows[:, inputs.ways.end], v.flow, -1.0)
 
 
 def link(program: Program, inputs: Inputs, v: Variables, units: Units) -> None:
     """Let no link carry more than its bandwidth.
 
-    sum over w and ways over d of  bandwidth_w flow[w,r,r',n]  <=  bandwidth_d
+    sum over w and ways v over d of  bandwidth_w flow[w,v,n]  <=  bandwidth_d
     """
-    loaded = inputs.traffic > 0
+    loaded = np.flatnonzero(inputs.traffic > 0)
     used = np.zeros(len(inputs.bandwidth) + 1, np.bool_)
-    used[inputs.hops[inputs.reach[loaded].any(axis=0)]] = True
-    used = np.repeat(used[:-1, None], len(inputs.tree), axis=1)
+    used[inputs.ways.links[inputs.usable[loaded].any(axis=0)]] = True
     rows = program.add_limits(
         "link",
         ("link", "node"),
-        used,
+        np.repeat(used[:-1, None], len(inputs.tree), axis=1),
         unit=units.bytes_s,
         upper=inputs.bandwidth[:, None],
     )
     none = np.full((1, rows.shape[1]), -1, np.int32)
-    on_way = np.concatenate([rows, none])[inputs.hops]  # axes R, R, H, N
-    for w in np.flatnonzero(loaded):
-        program.add(on_way, v.flow[w][:, :, None, :], inputs.traffic[w])
+    on_way = np.concatenate([rows, none])[inputs.ways.links]  # axes V, 2, N
+    for w in loaded:
+        program.add(on_way, v.flow[w][:, None, :], inputs.traffic[w])
 
 
 def power(program: Program, inputs: Inputs, v: Variables, units: Units) -> None:

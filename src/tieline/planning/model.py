@@ -66,12 +66,13 @@ def units_of(inputs: Inputs) -> Units:
 def _variables(program: Program, inputs: Inputs, units: Units) -> Variables:
     nodes = len(inputs.tree)
     unit = units.accelerators
-    served = np.repeat(inputs.reach[..., None], nodes, axis=3)
-    away = ~np.eye(served.shape[1], dtype=np.bool_)[:, :, None]
+    wanted = (inputs.amount > 0).any(axis=2)
+    taken = inputs.usable & wanted[:, inputs.ways.start]
+    served = np.repeat(taken[..., None], nodes, axis=2)
     ordered = np.repeat(inputs.orderable[..., None], nodes, axis=3)
     counts = np.full((len(inputs.spec.buyers), nodes), inputs.spec.import_ratio is not None)
     capped = np.ones((len(inputs.spec.caps), *counts.shape), np.bool_)
-    may_wait = np.isfinite(inputs.unmet_usd)[:, None, None]
+    may_wait = (np.isfinite(inputs.unmet_usd)[:, None] & wanted)[..., None]
     serving = np.repeat((inputs.rate > 0)[:, :, None], len(inputs.spec.regions), axis=2)
     return Variables(
         buy=program.add_variables(
@@ -92,10 +93,10 @@ def _variables(program: Program, inputs: Inputs, units: Units) -> Variables:
         ),
         flow=program.add_variables(
             "flow",
-            ("demand", "region", "served in", "node"),
+            ("demand", "way", "node"),
             served,
             unit=unit,
-            upper=np.where(away & (not inputs.joined), 0.0, np.inf),
+            upper=np.where(inputs.ways.away & (not inputs.joined), 0.0, np.inf)[:, None],
         ),
         unmet=program.add_variables(
             "unmet", ("demand", "region", "node"), _like(inputs.amount, may_wait), unit=unit

@@ -62,6 +62,15 @@ class Result:
         """Give the values of a variable, axes as in its block; 0 where there is none."""
         return _filled(self.program.variables[variable], self.solution.values)
 
+    def flows(self) -> _Floats:
+        """Give the demand of each region that is served in each; axes W, R, R, N."""
+        ways, flow = self.inputs.ways, self.array("flow")
+        regions = len(self.inputs.spec.regions)
+        flows = np.zeros((len(flow), regions, regions, flow.shape[-1]))
+        for v, (start, end) in enumerate(zip(ways.start, ways.end, strict=True)):
+            flows[:, start, end] += flow[:, v]
+        return flows
+
     def values(self, variable: str) -> pd.Series:
         """Give the values of a variable by the labels of its axes, such as `buy` or `stock`.
 

@@ -6,6 +6,7 @@ added to whole blocks at once: arrays of rows, columns and values that numpy can
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -51,6 +52,12 @@ class LinearProgram:
     node_costs: _Triplets
     """Node, column and what a unit of the column costs there [USD of the first quarter]."""
 
+    @cached_property
+    def matrix(self) -> sparse.csc_array:
+        """A, over the same arrays."""
+        shape = (len(self.row_lower), len(self.cost))
+        return sparse.csc_array((self.values, self.rows, self.starts), shape)
+
     def same_form(self, other: "LinearProgram") -> bool:
         """Say whether only numbers differ: the same blocks and the same places in A."""
         return (
@@ -77,9 +84,9 @@ class Program:
         self._columns: Final = _Sides()
         self._rows: Final = _Sides()
         self._integer: Final[list[tuple[int, int]]] = []
-        self._terms: Final[list[_Triplets]] = []
-        self._costs: Final[list[_Triplets]] = []
-        self._objective: Final[list[tuple[_Ints, _Floats]]] = []
+        self._terms: Final = _Terms()
+        self._costs: Final = _Terms()
+        self._objective: Final = _Terms()
 
     def add_variables(
         self,
@@ -124,21 +131,23 @@ class Program:
         return index
 
     def add(self, rows: _Ints, columns: _Ints, values: _Floats | float) -> None:
-        """Add terms to rows; where there is no such row or column nothing is added."""
-        self._terms.append(_triplets(rows, columns, values))
+        """Add terms to rows; where there is no such row or column nothing is added.
+
+        The arrays are kept and read when the program is finished.
+        """
+        self._terms.add(rows, columns, values)
 
     def add_costs(self, nodes: NDArray[np.int64], columns: _Ints, usd: _Floats | float) -> None:
         """Say what a unit of a variable costs in a node [USD of the first quarter]."""
-        self._costs.append(_triplets(nodes.astype(np.int32), columns, usd))
+        self._costs.add(nodes.astype(np.int32), columns, usd)
 
     def add_objective(self, columns: _Ints, usd: _Floats | float) -> None:
         """Add to the objective itself, beside what nodes cost."""
-        _, kept, values = _triplets(np.zeros((), np.int32), columns, usd)
-        self._objective.append((kept, values))
+        self._objective.add(np.zeros((), np.int32), columns, usd)
 
     def node_costs(self) -> _Triplets:
         """Give node, column and USD of all costs so far."""
-        return _joined(self._costs)
+        return self._costs.triplets()
 
     def finished(self, weight: _Floats, usd: float) -> LinearProgram:
         """Give the program.
@@ -153,12 +162,14 @@ class Program:
         lower, upper, unit = self._columns.arrays()
         row_lower, row_upper, row_unit = self._rows.arrays()
         node, column, dollars = node_costs = self.node_costs()
-        cost = np.bincount(column, dollars * weight[node], len(lower))
-        for columns, values in self._objective:
-            cost += np.bincount(columns, values, len(lower))
-        rows, columns, values = _joined(self._terms)
+        cost = np.bincount(column, dollars * weight[node], len(lower)).astype(np.float64)
+        _, column, dollars = self._objective.triplets()
+        cost += np.bincount(column, dollars, len(lower))
+        rows, columns, values = self._terms.triplets()
         matrix = sparse.coo_array((values, (rows, columns)), (len(row_lower), len(lower))).tocsc()
-        scaled = matrix.data * np.repeat(unit, np.diff(matrix.indptr)) / row_unit[matrix.indices]
+        scaled = matrix.data
+        scaled *= np.repeat(unit, np.diff(matrix.indptr))
+        scaled *= (1.0 / row_unit)[matrix.indices]  # units are powers of two: this is exact
         integer = np.zeros(len(lower), np.bool_)
         for first, end in self._integer:
             integer[first:end] = True
@@ -195,10 +206,15 @@ class _Sides:
         upper: _Floats | float,
         unit: float,
     ) -> _Ints:
-        many = int(exists.sum())
+        many = int(np.count_nonzero(exists))
         index = np.full(exists.shape, -1, np.int32)
         index[exists] = np.arange(self.count, self.count + many, dtype=np.int32)
-        sides = [np.broadcast_to(side, exists.shape)[exists] for side in (lower, upper)]
+        sides = [
+            np.full(many, side)
+            if np.ndim(side) == 0
+            else np.broadcast_to(side, exists.shape)[exists]
+            for side in (lower, upper)
+        ]
         self._parts.append((sides[0], sides[1], np.full(many, unit)))
         self.count += many
         return index
@@ -208,15 +224,30 @@ class _Sides:
         return lower, upper, unit
 
 
-def _triplets(rows: _Ints, columns: _Ints, values: _Floats | float) -> _Triplets:
-    """Give the terms for which there is a row and a column, one after the other."""
-    rows, columns, terms = np.broadcast_arrays(rows, columns, np.asarray(values, np.float64))
-    there = (rows >= 0) & (columns >= 0)
-    return rows[there], columns[there], terms[there]
+class _Terms:
+    """Terms as they were added, and all of them one after the other."""
 
+    def __init__(self) -> None:
+        self._count = 0
+        self._parts: list[tuple[_Ints, _Ints, _Floats, NDArray[np.bool_]]] = []
 
-def _joined(parts: list[_Triplets]) -> _Triplets:
-    if not parts:
-        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
-    rows, columns, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return rows, columns, values
+    def add(self, rows: _Ints, columns: _Ints, values: _Floats | float) -> None:
+        """Add terms; where a row or column is -1 there is none."""
+        there = (rows >= 0) & (columns >= 0)
+        terms = np.asarray(values, np.float64)
+        there = np.broadcast_to(there, np.broadcast_shapes(there.shape, terms.shape))
+        self._parts.append((rows, columns, terms, there))
+        self._count += int(np.count_nonzero(there))
+
+    def triplets(self) -> _Triplets:
+        """Give row, column and value of each, written once to where they stay."""
+        rows, columns = np.empty(self._count, np.int32), np.empty(self._count, np.int32)
+        values = np.empty(self._count)
+        first = 0
+        for row, column, value, there in self._parts:
+            end = first + int(np.count_nonzero(there))
+            rows[first:end] = np.broadcast_to(row, there.shape)[there]
+            columns[first:end] = np.broadcast_to(column, there.shape)[there]
+            values[first:end] = np.broadcast_to(value, there.shape)[there]
+            first = end
+        return rows, columns, values

@@ -139,7 +139,7 @@ def freed(inputs: Inputs) -> Inputs:
         existing=np.where(second[:, None], 0.0, twice.existing),
         retiring=np.where(second[:, None, None], 0.0, twice.retiring),
         rate=trusting.rate[:, order],
-        reach=trusting.reach,
+        usable=trusting.usable,
         unmet_usd=np.nan_to_num(inputs.unmet_usd),
         joined=True,
     )
@@ -229,11 +229,10 @@ def held(program: LinearProgram, inputs: Inputs, free: Inputs) -> Iterator[tuple
     ruled_out = ~inputs.allowed[:, again] & free.allowed & lawful
     ruled_out[:, chips:] &= (inputs.lead[late, None] + inputs.tree.quarter) < spec.quarters
     yield Rule("variant"), _some(np.moveaxis(buy, 2, 0)[:, ruled_out])
-    home = np.eye(len(spec.regions), dtype=np.bool_)
-    for w, reach in enumerate(inputs.reach):
-        yield Rule("max_rtt", w), _some(flow[w, ~reach])
+    for w, usable in enumerate(inputs.usable):
+        yield Rule("max_rtt", w), _some(flow[w, ~usable])
     if not inputs.joined:
-        yield Rule("apart"), _some(flow[:, ~home])
+        yield Rule("apart"), _some(flow[:, inputs.ways.away])
     for w, one in enumerate(spec.demand):
         trusted = matching(free.spec, spec.trust.get(one.sensitivity, frozenset()))
         if one.sensitivity != OPEN:

@@ -13,6 +13,7 @@ from typing import Final
 import highspy
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from tieline.model.errors import TielineError
 from tieline.planning.program import LinearProgram
@@ -25,9 +26,17 @@ SMALL: Final = 60_000
 #: Largest violation of a limit, and largest gap between costs and their bound, relative to the
 #: size of what they are compared with.
 _TOLERANCE: Final = 1e-6
+#: Coefficients up to which it is faster to change them one by one than to hand over all anew;
+#: pivots from a known basis, beyond as many as there are rows, after which it starts afresh.
+_FEW: Final = 1000
 _PRIMAL, _DUAL = 4, 1  # values of HiGHS' option simplex_strategy
+_CHOOSE, _DEVEX = -1, 1  # values of its option simplex_dual_edge_weight_strategy
 
 _Status = highspy.HighsModelStatus
+#: An optimum, or a program without anything in it.
+_FOUND: Final = (_Status.kOptimal, _Status.kModelEmpty)
+#: Where the solver is: which columns and rows are at which of their bounds.
+Place = highspy.HighsBasis
 
 
 class SolverError(TielineError):
@@ -57,6 +66,8 @@ class Solution:
     prices: _Floats
     """Axis of the rows: what one more of the limit costs [USD]; <= 0 where it helps."""
     iterations: int
+    gap: float = 0.0
+    """Part of the objective by which it may exceed the least, proven; 0: it is the least."""
 
 
 class Solver:
@@ -77,7 +88,7 @@ class Solver:
     def load(self, program: LinearProgram) -> None:
         """Take over another program: only the numbers that differ, where the form is the same."""
         if not self._program.same_form(program):
-            self._highs.clear()
+            self._highs.clearModel()
             self._pass(program)
             return
         self._change(program)
@@ -99,17 +110,16 @@ class Solver:
             raise Infeasible
         if status in (_Status.kUnbounded, _Status.kUnboundedOrInfeasible):
             raise Unbounded
-        if status != _Status.kOptimal or self._fault():
-            status = self._run_afresh()
-        fault = "" if status == _Status.kOptimal else self._highs.modelStatusToString(status)
-        fault = fault or self._fault()
-        if fault:
+        found = self._solution(status)
+        if isinstance(found, str):
+            found = self._solution(self._run_afresh())
+        if isinstance(found, str):
             raise SolverError(
-                f"the plan was not solved: {fault}; its numbers may lie too far apart: look for"
+                f"the plan was not solved: {found}; its numbers may lie too far apart: look for"
                 " amounts or prices that are out of proportion"
             )
         self._solved = True
-        return self._solution()
+        return found
 
     @contextmanager
     def extra_limit(self, columns: _Ints, values: _Floats, upper: float) -> Iterator[None]:
@@ -133,6 +143,14 @@ class Solver:
             self._highs.changeColsCost(len(every), every, self._program.cost)
             self._costs_changed = True
 
+    def place(self) -> Place:
+        """Give where the solver is, to come back to by `go_back`."""
+        return self._highs.getBasis()
+
+    def go_back(self, place: Place) -> None:
+        """Go back to where the solver was, with the program as it is now."""
+        self._highs.setBasis(place)
+
     def minimum(self) -> _Floats:
         """Give the values of the columns, unscaled, at the optimum of whatever is set now.
 
@@ -142,9 +160,9 @@ class Solver:
             There is none, or none was found.
         """
         status = self._run()
-        if status != _Status.kOptimal:
+        if status not in _FOUND:
             status = self._run_afresh()
-        if status != _Status.kOptimal:
+        if status not in _FOUND:
             raise SolverError(f"no optimum: {self._highs.modelStatusToString(status)}")
         values = np.array(self._highs.getSolution().col_value)
         result: _Floats = values * self._program.unit
@@ -176,6 +194,12 @@ class Solver:
 
     def _change(self, program: LinearProgram) -> None:
         old, highs = self._program, self._highs
+        if np.count_nonzero(old.values != program.values) > _FEW:
+            basis, solved = highs.getBasis(), self._solved
+            self._pass(program)
+            highs.setBasis(basis)
+            self._solved = solved
+            return
         changed = _differ(old.cost, program.cost)
         if len(changed):
             highs.changeColsCost(len(changed), changed, program.cost[changed])
@@ -187,10 +211,9 @@ class Solver:
             self._limits_changed = True
         sides = (old.row_lower, program.row_lower, old.row_upper, program.row_upper)
         changed = _differ(*sides)
-        for row in changed.tolist():
-            highs.changeRowBounds(
-                row, float(program.row_lower[row]), float(program.row_upper[row])
-            )
+        if len(changed):
+            lower, upper = program.row_lower[changed], program.row_upper[changed]
+            highs.changeRowsBounds(len(changed), changed, lower, upper)  # type: ignore[attr-defined] # its types lack it
             self._limits_changed = True
         changed = _differ(old.values, program.values)
         columns = np.searchsorted(program.starts, changed, side="right") - 1
@@ -200,71 +223,81 @@ class Solver:
         self._program = program
 
     def _run(self) -> highspy.HighsModelStatus:
-        highs = self._highs
         warm = self._solved and not self._program.integer.any()
-        if warm:
-            # What was optimal stays feasible when only costs change; else it stays dual feasible.
-            primal = self._costs_changed and not self._limits_changed
-            highs.setOptionValue("solver", "simplex")
-            highs.setOptionValue("simplex_strategy", _PRIMAL if primal else _DUAL)
-        else:
-            small = len(self._program.values) <= SMALL
-            highs.setOptionValue("solver", "simplex" if small else "ipx")
-            highs.setOptionValue("simplex_strategy", _DUAL)
-        highs.run()
+        # What was optimal stays feasible when only costs change; else dual simplex is faster.
+        primal = warm and self._costs_changed and not self._limits_changed
+        small = len(self._program.values) <= SMALL
+        # From a basis near the optimum neither exact edge weights nor perturbed costs pay off.
+        self._set("solver", "simplex" if warm or small else "ipx")
+        self._set("simplex_strategy", _PRIMAL if primal else _DUAL)
+        self._set("simplex_dual_edge_weight_strategy", _DEVEX if warm else _CHOOSE)
+        self._set("dual_simplex_cost_perturbation_multiplier", 0.0 if warm else 1.0)
+        self._set("primal_simplex_bound_perturbation_multiplier", 0.0 if warm else 1.0)
+        # Without perturbation it may stall; then the caller starts afresh.
+        most = len(self._program.row_lower) + _FEW if warm else highspy.kHighsIInf
+        self._set("simplex_iteration_limit", most)
+        self._highs.run()
         self._costs_changed = self._limits_changed = False
-        return highs.getModelStatus()
+        return self._highs.getModelStatus()
 
     def _run_afresh(self) -> highspy.HighsModelStatus:
-        """Solve from cold, by simplex without presolve: slower, and sure to end with a basis."""
+        """Solve from cold, by simplex: slower, and sure to end with a basis."""
+        self._solved = False
         self._highs.clearSolver()
-        self._highs.setOptionValue(
-            "solver", "choose" if self._program.integer.any() else "simplex"
-        )
-        self._highs.setOptionValue("simplex_strategy", _DUAL)
+        self._set("solver", "choose" if self._program.integer.any() else "simplex")
+        self._set("simplex_strategy", _DUAL)
+        self._set("simplex_dual_edge_weight_strategy", _CHOOSE)
+        self._set("dual_simplex_cost_perturbation_multiplier", 1.0)
+        self._set("simplex_iteration_limit", highspy.kHighsIInf)
         self._highs.run()
         status = self._highs.getModelStatus()
         if status == _Status.kUnboundedOrInfeasible:
-            self._highs.setOptionValue("presolve", "off")
+            self._set("presolve", "off")
             self._highs.run()
-            self._highs.setOptionValue("presolve", "choose")
+            self._set("presolve", "choose")
             status = self._highs.getModelStatus()
         return status
 
-    def _solution(self) -> Solution:
-        program, found = self._program, self._highs.getSolution()
-        info = self._highs.getInfo()
-        empty = not len(found.col_dual)  # an integer program has no prices
-        reduced = np.zeros(len(program.cost)) if empty else np.array(found.col_dual)
-        prices = np.zeros(len(program.row_lower)) if empty else np.array(found.row_dual)
-        return Solution(
-            objective=info.objective_function_value * program.usd,
-            values=np.array(found.col_value) * program.unit,
-            reduced=reduced * program.usd / program.unit,
-            prices=prices * program.usd / program.row_unit,
+    def _set(self, option: str, value: str | float) -> None:
+        self._highs.setOptionValue(option, value)
+
+    def _solution(self, status: highspy.HighsModelStatus) -> Solution | str:
+        """Give what was found, reckoned anew, or what is wrong with it."""
+        if status not in _FOUND:
+            return self._highs.modelStatusToString(status)
+        p, found, info = self._program, self._highs.getSolution(), self._highs.getInfo()
+        x = np.array(found.col_value)
+        fault = fault_of(p, x)
+        reduced, y = np.zeros(len(p.cost)), np.zeros(len(p.row_lower))
+        if not p.integer.any():  # an integer program has no prices
+            reduced, y = np.array(found.col_dual), np.array(found.row_dual)
+            fault = fault or _gap(p, x, y)
+        return fault or Solution(
+            objective=info.objective_function_value * p.usd,
+            values=x * p.unit,
+            reduced=reduced * p.usd / p.unit,
+            prices=y * p.usd / p.row_unit,
             iterations=int(info.simplex_iteration_count) + int(info.ipm_iteration_count),
         )
 
-    def _fault(self) -> str:
-        """Say what is wrong with the solution, reckoned anew; empty when nothing is."""
-        p, found = self._program, self._highs.getSolution()
-        x = np.array(found.col_value)
-        columns = np.repeat(np.arange(len(p.cost)), np.diff(p.starts))
-        activity = np.bincount(p.rows, p.values * x[columns], len(p.row_lower))
-        size = np.bincount(p.rows, np.abs(p.values * x[columns]), len(p.row_lower))
-        beyond = np.maximum(p.row_lower - activity, activity - p.row_upper) / (1.0 + size)
-        outside = np.maximum(p.lower - x, x - p.upper) / (1.0 + np.abs(x))
-        worst = max(beyond.max(initial=0.0), outside.max(initial=0.0))
-        if not worst <= _TOLERANCE:
-            return f"a limit is missed by a part of {worst:.1e}"
-        if p.integer.any():
-            return ""
-        y = np.array(found.row_dual)
-        reduced = p.cost - np.bincount(columns, p.values * y[p.rows], len(p.cost))
-        bound = _support(y, p.row_lower, p.row_upper) + _support(reduced, p.lower, p.upper)
-        costs = float(p.cost @ x)
-        gap = abs(costs - bound) / (1.0 + float(np.abs(p.cost) @ np.abs(x)))
-        return "" if gap <= _TOLERANCE else f"costs and their bound differ by a part of {gap:.1e}"
+
+def fault_of(program: LinearProgram, x: _Floats) -> str:
+    """Say which limit scaled values miss by too much; empty where none."""
+    p, a = program, program.matrix
+    activity = a @ x
+    size = sparse.csc_array((np.abs(p.values), p.rows, p.starts), a.shape) @ np.abs(x)
+    beyond = np.maximum(p.row_lower - activity, activity - p.row_upper) / (1.0 + size)
+    outside = np.maximum(p.lower - x, x - p.upper) / (1.0 + np.abs(x))
+    worst = max(beyond.max(initial=0.0), outside.max(initial=0.0))
+    return "" if worst <= _TOLERANCE else f"a limit is missed by a part of {worst:.1e}"
+
+
+def _gap(p: LinearProgram, x: _Floats, y: _Floats) -> str:
+    """Say by how much costs and their bound differ, where it is too much."""
+    reduced = p.cost - y @ p.matrix
+    bound = _support(y, p.row_lower, p.row_upper) + _support(reduced, p.lower, p.upper)
+    gap = abs(float(p.cost @ x) - bound) / (1.0 + float(np.abs(p.cost) @ np.abs(x)))
+    return "" if gap <= _TOLERANCE else f"costs and their bound differ by a part of {gap:.1e}"
 
 
 def _support(prices: _Floats, lower: _Floats, upper: _Floats) -> float:

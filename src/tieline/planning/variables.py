@@ -31,7 +31,7 @@ class Variables:
     serve: _Ints
     """Axes W, C, R, N."""
     flow: _Ints
-    """Axes W, R, R, N."""
+    """Axes W, V, N."""
     unmet: _Ints
     """Axes W, R, N."""
     spent: _Ints

@@ -199,11 +199,7 @@ def _by_node(result: Result) -> dict[str, list[dict[str, Any]]]:
         "capability": totals,
         "demand": list(_demand(result)),
         "unmet": _rows(result, "unmet", ("demand", "region", "node")),
-        "flows": [
-            row
-            for row in _rows(result, "flow", ("demand", "region", "served in", "node"))
-            if row["region"] != row["served_in"]
-        ],
+        "flows": list(_flows(result)),
     }
 
 
@@ -217,6 +213,20 @@ def _rows(result: Result, variable: str, axes: tuple[str, ...]) -> list[dict[str
         }
         for at in np.argwhere(values >= _LEAST).tolist()
     ]
+
+
+def _flows(result: Result) -> Iterator[dict[str, Any]]:
+    """Give what is served in another region than it comes up in, all ways together."""
+    flows, names = result.flows(), result.inputs.axes
+    for w, start, end, n in np.argwhere(flows >= _LEAST).tolist():
+        if start != end:
+            yield {
+                "demand": names["demand"][w],
+                "region": names["region"][start],
+                "served_in": names["region"][end],
+                "node": names["node"][n],
+                "count": flows[w, start, end, n],
+            }
 
 
 def _demand(result: Result) -> Iterator[dict[str, Any]]:

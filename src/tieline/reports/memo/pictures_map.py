@@ -34,7 +34,7 @@ _PAPER: Final = {"boxstyle": "round,pad=0.15", "color": "#ffffff", "alpha": 0.85
 def busiest(result: Result) -> tuple[int, _Floats]:
     """Give the quarter in which most is served elsewhere, and the mean flows then; axes R, R."""
     tree = result.inputs.tree
-    flow = result.array("flow").sum(axis=0)
+    flow = result.flows().sum(axis=0)
     flow[np.diag_indices(len(flow))] = 0.0
     total = flow.sum(axis=(0, 1)) * tree.probability
     quarter = int(np.argmax(np.bincount(tree.quarter, total)))
