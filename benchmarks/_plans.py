@@ -1,5 +1,6 @@
 """Plans of any size, drawn from a seed: for measuring how fast plans are made and solved."""
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -28,8 +29,6 @@ QUARTERS: Final = 12
 #: Quarters at which a question of three outcomes is answered, by number of futures. As in the
 #: measurements that the targets come from: 12, 52, 120 and 278 nodes.
 BRANCHES: Final = {1: (), 3: (6,), 9: (4, 8), 27: (3, 6, 9), 81: (2, 4, 7, 10)}
-#: Wide-area neighbours that a region is linked to; sets how many ways demand may take.
-_NEIGHBOURS: Final = 2
 _RTT_S: Final = (0.02, 0.03, 0.06)
 
 
@@ -105,17 +104,17 @@ def _demand(rng: np.random.Generator, i: int, names: list[str]) -> Demand:
 
 
 def _links(rng: np.random.Generator, names: list[str]) -> list[Link]:
-    """Give a ring with chords: each region and its next neighbours."""
+    """Give a ring of regions."""
+    neighbours = pairwise([*names, names[0]])
+    pairs = dict.fromkeys(frozenset(pair) for pair in neighbours if len(set(pair)) > 1)
     return [
         Link(
-            (name, names[(i + step) % len(names)]),
+            (ends[0], ends[1]),
             bandwidth_bytes_s=float(rng.uniform(4, 32)) * BYTES_PER_GBIT,
             rtt_s=float(rng.uniform(0.008, 0.02)),
             usd_per_byte=0.002 / BYTES_PER_GB,
         )
-        for i, name in enumerate(names)
-        for step in range(1, _NEIGHBOURS + 1)
-        if (i + step) % len(names) != i
+        for ends in map(sorted, pairs)
     ]
 
 

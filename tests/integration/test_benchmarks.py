@@ -110,3 +110,17 @@ def test_cycle_gives_one_size() -> None:
     assert {"cpu_s", "gap", "rss_mib"} <= set(row)
     assert 0 <= row["gap"] < 1
     assert row["rss_mib"] > 0
+
+
+@pytest.mark.timeout(300)
+def test_planning_gives_one_size() -> None:
+    """With a size the benchmark of plans gives times, linopy's optimum, and a proven gap."""
+    document = figures("planning.py", "--size", "2", "2", "3", "--methods", "--large")
+    (row,) = document["planning"]
+    assert row["usd"] == pytest.approx(row["linopy_usd"], rel=1e-7)
+    assert row["total_over_solver"] > 1
+    assert all(one["cpu_s"] > 0 for one in document["what_if"])
+    assert set(document["methods"][0]) == {"size", "nonzeros", "simplex", "ipx"}
+    large = document["large"]
+    assert 0 <= large["gap"] <= 1e-3
+    assert row["usd"] * (1 - 1e-9) <= large["usd"] <= row["usd"] * (1 + large["gap"] + 1e-9)

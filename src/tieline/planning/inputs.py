@@ -120,6 +120,11 @@ class Inputs:
     """Axis T + 1: what a dollar of a quarter is worth in the first one."""
 
     @property
+    def wanted(self) -> Flags:
+        """Axes W, R: whether there is ever any of a demand in a region."""
+        return np.asarray((self.amount > 0).any(axis=2))
+
+    @property
     def weight(self) -> Floats:
         """Axis N: probability times discount."""
         return self.tree.probability * self.discount[self.tree.quarter]

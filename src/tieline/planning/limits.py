@@ -66,7 +66,7 @@ def demand(program: Program, inputs: Inputs, v: Variables, units: Units) -> None
     rows = program.add_limits(
         "demand",
         ("demand", "region", "node"),
-        np.repeat((inputs.amount > 0).any(axis=2)[..., None], len(inputs.tree), axis=2),
+        np.repeat(inputs.wanted[..., None], len(inputs.tree), axis=2),
         unit=units.accelerators,
         lower=inputs.amount,
         upper=inputs.amount,

@@ -66,7 +66,7 @@ def units_of(inputs: Inputs) -> Units:
 def _variables(program: Program, inputs: Inputs, units: Units) -> Variables:
     nodes = len(inputs.tree)
     unit = units.accelerators
-    wanted = (inputs.amount > 0).any(axis=2)
+    wanted = inputs.wanted
     taken = inputs.usable & wanted[:, inputs.ways.start]
     served = np.repeat(taken[..., None], nodes, axis=2)
     ordered = np.repeat(inputs.orderable[..., None], nodes, axis=3)

@@ -77,7 +77,7 @@ def _alike(plan: Plan, without: Result, base: Result) -> Service | None:
     solver = plan.loaded(program)
     with solver.extra_limit(index[there], values, most + 1e-9 * (1.0 + most)):
         try:
-            found = solver.minimum()
+            found = solver.minimum(cold=True)
         except SolverError:
             return None
     solution = replace(without.solution, values=found)

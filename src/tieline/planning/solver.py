@@ -22,13 +22,15 @@ _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int32]
 
 #: Entries of the matrix up to which simplex is faster from cold; benchmarks/planning.py.
-SMALL: Final = 60_000
+SMALL: Final = 30_000
 #: Largest violation of a limit, and largest gap between costs and their bound, relative to the
 #: size of what they are compared with.
 _TOLERANCE: Final = 1e-6
 #: Coefficients up to which it is faster to change them one by one than to hand over all anew;
-#: pivots from a known basis, beyond as many as there are rows, after which it starts afresh.
+#: pivots from a known basis after which costs are perturbed.
 _FEW: Final = 1000
+#: Pivots from a known basis after which a cold solve is taken to be faster.
+_MANY: Final = 6000
 _PRIMAL, _DUAL = 4, 1  # values of HiGHS' option simplex_strategy
 _CHOOSE, _DEVEX = -1, 1  # values of its option simplex_dual_edge_weight_strategy
 
@@ -150,20 +152,27 @@ class Solver:
     def go_back(self, place: Place) -> None:
         """Go back to where the solver was, with the program as it is now."""
         self._highs.setBasis(place)
+        self._solved = True
 
-    def minimum(self) -> _Floats:
+    def minimum(self, *, cold: bool = False) -> _Floats:
         """Give the values of the columns, unscaled, at the optimum of whatever is set now.
+
+        Parameters
+        ----------
+        cold
+            Whether to start afresh: where there may be no solution, which is seen sooner so.
 
         Raises
         ------
         SolverError
             There is none, or none was found.
         """
-        status = self._run()
+        status = self._run_afresh() if cold else self._run()
         if status not in _FOUND:
             status = self._run_afresh()
         if status not in _FOUND:
             raise SolverError(f"no optimum: {self._highs.modelStatusToString(status)}")
+        self._solved = True
         values = np.array(self._highs.getSolution().col_value)
         result: _Floats = values * self._program.unit
         return result
@@ -227,16 +236,18 @@ class Solver:
         # What was optimal stays feasible when only costs change; else dual simplex is faster.
         primal = warm and self._costs_changed and not self._limits_changed
         small = len(self._program.values) <= SMALL
-        # From a basis near the optimum neither exact edge weights nor perturbed costs pay off.
         self._set("solver", "simplex" if warm or small else "ipx")
         self._set("simplex_strategy", _PRIMAL if primal else _DUAL)
+        # From a basis near the optimum neither exact edge weights nor perturbed costs pay off;
+        # where many pivots are needed they do, and after too many the caller starts afresh.
+        self._perturb(0.0 if warm else 1.0)
         self._set("simplex_dual_edge_weight_strategy", _DEVEX if warm else _CHOOSE)
-        self._set("dual_simplex_cost_perturbation_multiplier", 0.0 if warm else 1.0)
-        self._set("primal_simplex_bound_perturbation_multiplier", 0.0 if warm else 1.0)
-        # Without perturbation it may stall; then the caller starts afresh.
-        most = len(self._program.row_lower) + _FEW if warm else highspy.kHighsIInf
-        self._set("simplex_iteration_limit", most)
+        self._set("simplex_iteration_limit", _FEW if warm else highspy.kHighsIInf)
         self._highs.run()
+        if warm and self._highs.getModelStatus() == _Status.kIterationLimit:
+            self._perturb(1.0)
+            self._set("simplex_iteration_limit", _MANY)
+            self._highs.run()
         self._costs_changed = self._limits_changed = False
         return self._highs.getModelStatus()
 
@@ -247,7 +258,7 @@ class Solver:
         self._set("solver", "choose" if self._program.integer.any() else "simplex")
         self._set("simplex_strategy", _DUAL)
         self._set("simplex_dual_edge_weight_strategy", _CHOOSE)
-        self._set("dual_simplex_cost_perturbation_multiplier", 1.0)
+        self._perturb(1.0)
         self._set("simplex_iteration_limit", highspy.kHighsIInf)
         self._highs.run()
         status = self._highs.getModelStatus()
@@ -257,6 +268,10 @@ class Solver:
             self._set("presolve", "choose")
             status = self._highs.getModelStatus()
         return status
+
+    def _perturb(self, times: float) -> None:
+        self._set("dual_simplex_cost_perturbation_multiplier", times)
+        self._set("primal_simplex_bound_perturbation_multiplier", times)
 
     def _set(self, option: str, value: str | float) -> None:
         self._highs.setOptionValue(option, value)
