@@ -119,10 +119,13 @@ def _change(base: Subject, asked: Subject, bar: Progress) -> _Change:
 
 
 def _findings(asked: Subject, bar: Progress) -> Findings:
-    """Work out everything, and show how far it is."""
+    """Work out everything, in two threads, and show how far it is."""
     task = bar.add_task("plan")
+    stop = threading.Event()
 
     def show_progress(what: str, done: int, total: int) -> None:
+        if stop.is_set():
+            raise _Stopped
         bar.update(task, description=what, completed=done, total=total)
 
     found = findings(
@@ -130,25 +133,35 @@ def _findings(asked: Subject, bar: Progress) -> Findings:
         asked.spec_at,
         asked.present(),
         progress=show_progress,
-        both=_at_the_same_time,
+        both=lambda one, other: _at_the_same_time(one, other, stop),
     )
     bar.remove_task(task)
     return found
 
 
-def _at_the_same_time(one: Callable[[], None], other: Callable[[], None]) -> None:
-    """Call the other in a thread of its own; one that fails or is interrupted waits for nobody."""
+class _Stopped(Exception):  # noqa: N818 - not an error: the other half has failed
+    """Raised in the half of the work that is not needed any more."""
+
+
+def _at_the_same_time(
+    one: Callable[[], None], other: Callable[[], None], stop: threading.Event
+) -> None:
+    """Call the other in a thread of its own; where one fails, let both end before that is told.
+
+    The solver cannot be left alone: it would still run when the interpreter ends.
+    """
     failures: list[BaseException] = []
 
-    def guarded() -> None:
+    def guarded(half: Callable[[], None]) -> None:
         try:
-            other()
+            half()
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
+            stop.set()
 
-    thread = threading.Thread(target=guarded, daemon=True)
+    thread = threading.Thread(target=guarded, args=(other,), daemon=True)
     thread.start()
-    one()
+    guarded(one)
     thread.join()
     if failures:
         raise failures[0]
