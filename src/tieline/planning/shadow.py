@@ -148,7 +148,7 @@ def _reach(at: _At, cost: float, price: float, side: float, size: float) -> floa
         met = at(step)
         if met is not None and abs(met[0] - (cost - price * meet)) <= 1e-7 * (abs(cost) + 1.0):
             return meet
-    return held if abs(held) < size else side * np.inf
+    return held if abs(held) < size else max(side * np.inf, -size)
 
 
 def _limits(base: Result) -> Iterator[_Limit]:
