@@ -36,7 +36,7 @@ def uneven() -> PlanSpec:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("spec", [drawn(1), drawn(9), drawn(27), uneven()], ids=lambda s: s.name)
+@pytest.mark.parametrize("spec", [drawn(1), drawn(9), uneven()], ids=lambda s: s.name)
 def test_the_best_lies_within_the_proven_gap(spec: PlanSpec, weight: float) -> None:
     """What is found costs no less than the best, and no more than the gap says."""
     spec = replace(spec, risk=Risk(weight, 0.1))

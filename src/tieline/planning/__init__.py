@@ -8,6 +8,7 @@
     findings  all that a memo says, from `verdict`, `pooling`, `information`, `regret`,
               `near_optimal`, `shadow`, `sweep` and `frontier`
     conflicts which limits contradict one another   load      demand from recorded jobs
+    bundles   large plans, solved in parts with a proven gap
 
 Pure: no clock, no files. The mathematics is in docs/explanation/planning.md.
 """

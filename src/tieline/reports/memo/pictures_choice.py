@@ -71,9 +71,10 @@ def sweep(curve: Curve, unit: str, colours: dict[str, str]) -> bytes:
     axes.set_ylabel("orders [accelerators]", fontsize=8)
     field = " ".join(curve.sweep.path.split(".")[-2:]).replace("_", " ")
     axes.set_xlabel(f"{field} [{unit}]" if unit else field, parse_math=False)
-    figure.legend(
-        loc="outside upper left", ncols=3, frameon=False, fontsize=7.5, columnspacing=1.0
-    )
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(
+            loc="outside upper left", ncols=3, frameon=False, fontsize=7.5, columnspacing=1.0
+        )
     return svg(figure)
 
 

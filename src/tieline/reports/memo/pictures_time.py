@@ -55,7 +55,7 @@ def stock(result: Result) -> bytes:
         axes.set_title(_title(result, future, len(shown)), fontsize=8.5, parse_math=False)
         _quarters(axes, result, _MOST_NAMES // len(shown))
         axes.yaxis.set_major_formatter(AMOUNTS)
-    grid[0].set_ylabel("reference accelerators")
+    grid[0].set_ylabel("reference\naccelerators")
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=7, frameon=False)
     return svg(figure)

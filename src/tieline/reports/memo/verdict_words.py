@@ -20,9 +20,9 @@ _ALL: Final = 1.0 - 1e-9
 
 
 def verdict_lines(result: Result, verdicts: Sequence[Verdict]) -> list[str]:
-    """Give one sentence per accelerator: what is bought now first, then what waits, then never."""
+    """Give one sentence per accelerator, in the order of the file: bought now first, never last."""
     order = ("buy", "wait", "do not buy")
-    ranked = sorted(verdicts, key=lambda one: (order.index(one.action), -one.now, -one.total))
+    ranked = sorted(verdicts, key=lambda one: order.index(one.action))
     lines = [_verdict(result, one) for one in ranked]
     return lines or [
         "Nothing is on offer: the plan is what the accelerators that are there serve."
@@ -38,20 +38,20 @@ def _verdict(result: Result, one: Verdict) -> str:
 
 
 def _where(one: Verdict) -> str:
-    parts = [_listed(one.by_region)]
+    parts = [_listed(one.by_region, "elsewhere")]
     if len(one.by_tenant) > 1:
-        parts.append(f"for {_listed(one.by_tenant)}")
+        parts.append(f"for {_listed(one.by_tenant, 'others')}")
     return f" ({'; '.join(filter(None, parts))})" if any(parts) else ""
 
 
-def _listed(counts: dict[str, float]) -> str:
+def _listed(counts: dict[str, float], rest_is: str) -> str:
     """Give the largest counts with their names; a name alone where all is there."""
     if len(counts) == 1:
         return f"all in {next(iter(counts))}"
     largest = sorted(counts.items(), key=lambda pair: -pair[1])
     named = [f"{name} {count(many)}" for name, many in largest[:_NAMED]]
     rest = sum(many for _, many in largest[_NAMED:])
-    return ", ".join([*named, f"elsewhere {count(rest)}"] if rest >= NONE else named)
+    return ", ".join([*named, f"{rest_is} {count(rest)}"] if rest >= NONE else named)
 
 
 def _more(result: Result, one: Verdict) -> str:

@@ -183,10 +183,13 @@ def sweep(curve: Curve, most: int | None = None) -> list[str]:
     Parameters
     ----------
     most
-        Tell only so many changes: those nearest to the value in the file.
+        Tell only so many changes: those of what to buy now, the nearest to the value in the file.
     """
     here = curve.sweep.values[0] if isnan(curve.present) else curve.present
-    nearest = sorted(curve.thresholds, key=lambda one: abs(one.value - here))[:most]
+    nearest = sorted(
+        curve.thresholds,
+        key=lambda one: ("buy" not in (one.below, one.above), abs(one.value - here)),
+    )[:most]
     lines = [
         (
             f"Above {between(one.value, one.within)} the verdict on {one.accelerator} turns from"
