@@ -20,7 +20,7 @@ _ALL: Final = 1.0 - 1e-9
 
 
 def verdict_lines(result: Result, verdicts: Sequence[Verdict]) -> list[str]:
-    """Give one sentence per accelerator, in the order of the file: bought now first, never last."""
+    """Give a sentence per accelerator, in the order of the file: bought now first, never last."""
     order = ("buy", "wait", "do not buy")
     ranked = sorted(verdicts, key=lambda one: order.index(one.action))
     lines = [_verdict(result, one) for one in ranked]
