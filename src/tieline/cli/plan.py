@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from tieline.cli.plan_demand import DEMAND_FROM, demand_from
 from tieline.cli.plan_show import show, show_change, show_recorded
 from tieline.cli.plan_subject import Subject, changed, subject
-from tieline.cli.screen import console, print_json
+from tieline.cli.screen import print_json, progress_bar
 from tieline.cli.trace_options import FORMAT, OPTIONS
 from tieline.planning.findings import Findings, findings
 from tieline.planning.plan import Plan, Result
@@ -72,7 +72,7 @@ def plan(  # noqa: PLR0913 - one argument per option
     taken = Recorded(asked.load, prices)
     with ExitStack() as stack:
         folder = stack.enter_context(fresh_folder(out, MEMO)) if out else None
-        bar = stack.enter_context(_progress())
+        bar = stack.enter_context(progress_bar())
         change = _change(base, asked, bar) if settings else None
         found = _findings(asked, bar) if folder or as_json or not change else None
         document = memo_document(found, asked.units(), taken) if found else {}
@@ -165,16 +165,3 @@ def _at_the_same_time(
     thread.join()
     if failures:
         raise failures[0]
-
-
-def _progress() -> Progress:
-    """Give a bar on a terminal, and nothing elsewhere."""
-    error_console = console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=error_console,
-        transient=True,
-        disable=not error_console.is_terminal,
-    )

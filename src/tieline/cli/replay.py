@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from tieline.cli.replay_conditions import conditions
 from tieline.cli.replay_why import WHY, Subject, answer
-from tieline.cli.screen import console, print_json, table
+from tieline.cli.screen import console, print_json, progress_bar, table
 from tieline.cli.trace_options import FORMAT, OPTIONS, pairs
 from tieline.files.network import read_network
 from tieline.model.accelerator import Accelerator
@@ -124,7 +124,7 @@ def replay(  # noqa: PLR0913 - one argument per option
         return
     with ExitStack() as stack:
         folder = stack.enter_context(fresh_folder(out)) if out else None
-        bar = stack.enter_context(_progress())
+        bar = stack.enter_context(progress_bar())
         runner = _Runner(trace, accelerators, base, under, bar)
         results: list[AtScale] = []
         for factor in factors:
@@ -216,19 +216,6 @@ class _Runner:
             conditions=self._conditions,
             on_progress=on_progress,
         )
-
-
-def _progress() -> Progress:
-    """Give a bar on a terminal, and nothing elsewhere."""
-    error_console = console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=error_console,
-        transient=True,
-        disable=not error_console.is_terminal,
-    )
 
 
 def _listed(texts: Sequence[str]) -> list[str]:

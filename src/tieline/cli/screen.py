@@ -8,6 +8,7 @@ import click
 from pydantic import BaseModel
 from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -35,6 +36,19 @@ _STYLES: Final[Mapping[Status, str]] = {
 def console(*, stderr: bool = False) -> Console:
     """Give a console that shows text as it is, without guessing at markup."""
     return Console(highlight=False, markup=False, stderr=stderr)
+
+
+def progress_bar() -> Progress:
+    """Give a bar on a terminal, on standard error, and nothing elsewhere."""
+    error_console = console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=error_console,
+        transient=True,
+        disable=not error_console.is_terminal,
+    )
 
 
 def print_json(document: BaseModel | Mapping[str, object]) -> None:
