@@ -173,6 +173,9 @@ def test_pooling_is_the_plan_without_links(found: Findings) -> None:
     """Without links nothing is cheaper; alike is at least as well served as with them."""
     pooled = found.pooling
     alone = replace(SPEC, links=())
+    assert pooled.apart is not None
+    assert pooled.nothing_joined is not None
+    assert pooled.nothing_apart is not None
     assert pooled.apart.cost_usd == pytest.approx(cost(alone), rel=1e-7)
     assert pooled.apart.cost_usd >= pooled.joined.cost_usd
     assert pooled.nothing_joined.ordered == pooled.nothing_apart.ordered == 0.0
@@ -195,6 +198,26 @@ def test_equal_service_without_links() -> None:
     assert pooled.alike is not None
     assert pooled.alike.unmet_share <= pooled.joined.unmet_share + 1e-6
     assert pooled.alike.ordered == pytest.approx(pooled.joined.ordered + 50.0)
+
+
+def test_what_must_be_served_may_leave_no_choice() -> None:
+    """Where links or orders are needed to serve what must be, findings say so and go on."""
+    must = plan(
+        3,
+        regions=(place("east", space=0.0), place("west")),
+        links=(Link(("east", "west"), 1.0e9, 0.02),),
+        chips=(chip("a", price_usd=20e3, lead=0),),
+        demand=(work("train", {"east": (90.0,) * 3}, None),),
+        branches=(RE_BAN,),
+    )
+    found = findings(Plan(must), spec_at, {})
+    pooled = found.pooling
+    assert pooled.joined.unmet_share == 0.0
+    assert (pooled.apart, pooled.nothing_joined, pooled.nothing_apart) == (None, None, None)
+    assert found.delay.all_usd is None
+    assert found.delay.by_accelerator == {"a": None}
+    assert "buy none" not in found.regret.costs_usd
+    assert {PLAN, LEAST_REGRET} <= set(found.regret.costs_usd)
 
 
 def test_delay_is_a_quarter_without_orders(found: Findings) -> None:

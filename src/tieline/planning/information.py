@@ -31,10 +31,10 @@ class Information:
 
 @dataclass(frozen=True)
 class Delay:
-    """What it costs more to order nothing in the first quarter [USD]."""
+    """What it costs more to order nothing in the first quarter [USD]; None where it cannot be."""
 
-    all_usd: float
-    by_accelerator: dict[str, float]
+    all_usd: float | None
+    by_accelerator: dict[str, float | None]
     """To order none of one accelerator then, for those that the plan does order then."""
 
 
@@ -63,11 +63,11 @@ def delay(plan: Plan, base: Result) -> Delay:
     ordered = base.array("buy")[..., 0].sum(axis=(0, 2))
     names = base.inputs.axes["accelerator"]
 
-    def cost(which: Callable[[int], bool]) -> float:
+    def cost(which: Callable[[int], bool]) -> float | None:
         later = base.inputs.allowed.copy()
         later[:, [which(c) for c in range(len(names))], 0] = False
-        waited = plan.under(replace(base.inputs, allowed=later))
-        return waited.objective_usd - base.objective_usd
+        waited = plan.if_possible(replace(base.inputs, allowed=later))
+        return None if waited is None else waited.objective_usd - base.objective_usd
 
     each = {
         names[c]: cost(lambda one, c=c: one == c)  # type: ignore[misc] # c is bound

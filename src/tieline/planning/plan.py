@@ -167,12 +167,28 @@ class Plan:
         InputError, SolverError
             As `solve`.
         """
-        program = program_of(inputs)
-        solver = self.loaded(program)
         try:
-            return Result(inputs, program, solver.solve())
+            return self._solved(inputs)
         except Infeasible:
             raise InputError(conflict(inputs)) from None
+
+    def if_possible(self, inputs: Inputs) -> Result | None:
+        """Give what is best under changed inputs; None where the limits contradict one another.
+
+        Raises
+        ------
+        InputError, SolverError
+            As `solve`, but for limits that contradict one another.
+        """
+        try:
+            return self._solved(inputs)
+        except Infeasible:
+            return None
+
+    def _solved(self, inputs: Inputs) -> Result:
+        program = program_of(inputs)
+        try:
+            return Result(inputs, program, self.loaded(program).solve())
         except Unbounded:
             raise InputError(unlimited(inputs)) from None
 

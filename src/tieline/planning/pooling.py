@@ -25,10 +25,11 @@ class Pooling:
     """One plan, with links and without."""
 
     joined: Service
-    apart: Service
-    nothing_joined: Service
+    apart: Service | None
+    """None, as below: what must be served cannot be."""
+    nothing_joined: Service | None
     """Nothing is bought: what the accelerators that are there serve together."""
-    nothing_apart: Service
+    nothing_apart: Service | None
     """Nothing is bought: what they serve each region for itself."""
     alike: Service | None
     """Without links, at no more unmet demand (by its value) than with them; None where no
@@ -39,11 +40,18 @@ def pooling(plan: Plan, base: Result) -> Pooling:
     """Give what links are worth; `base` is the result of the plan with them."""
     alone = apart(base.inputs)
     nothing = nothing_bought(base.inputs)
-    without = plan.under(alone)
-    alike = _alike(plan, without, base)
-    nothing_joined = service(plan.under(nothing))
-    nothing_apart = service(plan.under(apart(nothing)))
-    return Pooling(service(base), service(without), nothing_joined, nothing_apart, alike)
+    without = plan.if_possible(alone)
+    return Pooling(
+        joined=service(base),
+        alike=None if without is None else _alike(plan, without, base),
+        apart=_served(without),
+        nothing_joined=_served(plan.if_possible(nothing)),
+        nothing_apart=_served(plan.if_possible(apart(nothing))),
+    )
+
+
+def _served(result: Result | None) -> Service | None:
+    return None if result is None else service(result)
 
 
 def nothing_bought(inputs: Inputs) -> Inputs:

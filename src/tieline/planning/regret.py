@@ -49,7 +49,7 @@ class Regret:
 
 
 def regret_of(plan: Plan, base: Result, best_usd: _Floats) -> Regret:
-    """Give the costs of every strategy; all are free in what they do besides.
+    """Give the costs of every strategy that serves what must be; all are free in all else.
 
     Parameters
     ----------
@@ -58,7 +58,9 @@ def regret_of(plan: Plan, base: Result, best_usd: _Floats) -> Regret:
     """
     results = {PLAN: base}
     for name, inputs in _restricted(base.inputs):
-        results[name] = plan.under(inputs)
+        result = plan.if_possible(inputs)
+        if result is not None:
+            results[name] = result
     results["buy all allowed"] = _all_allowed(plan, base)
     results[LEAST_REGRET] = _least_regret(base, best_usd)
     tree = base.inputs.tree

@@ -49,18 +49,20 @@ def cost(result: Result) -> str:
 def pooling(found: Pooling) -> list[str]:
     """Say what joining the regions saves, with purchases and without any."""
     joined, apart = found.joined, found.apart
-    none, each = found.nothing_joined, found.nothing_apart
     lines = [
         (
-            f"Without buying anything, the joined network serves {_served(none)} of the demand;"
-            f" each region for itself serves {_served(each)}."
-        ),
-        (
-            f"With links the plan buys {count(joined.ordered)} accelerators and serves"
-            f" {_served(joined)}. Without them the best plan buys {count(apart.ordered)}, serves"
-            f" {_served(apart)} and costs {_dearer(apart.cost_usd - joined.cost_usd)}."
-        ),
+            f"Without buying anything, the joined network {_served(found.nothing_joined)}"
+            f"{' of the demand' if found.nothing_joined else ''};"
+            f" each region for itself {_served(found.nothing_apart)}."
+        )
     ]
+    plan = f"With links the plan buys {count(joined.ordered)} accelerators and {_served(joined)}."
+    if apart is None:
+        return [*lines, f"{plan} Without them no purchase serves what must be served."]
+    lines.append(
+        f"{plan} Without them the best plan buys {count(apart.ordered)}, {_served(apart)} and"
+        f" costs {_dearer(apart.cost_usd - joined.cost_usd)}."
+    )
     if found.alike is None:
         return [*lines, "No purchase reaches the service of the joined network without links."]
     saved = found.alike.ordered - joined.ordered
@@ -70,8 +72,10 @@ def pooling(found: Pooling) -> list[str]:
     return [*lines, f"{alike}: pooling saves {count(saved)} of them."]
 
 
-def _served(one: Service) -> str:
-    return percent(1.0 - one.unmet_share)
+def _served(one: Service | None) -> str:
+    if one is None:
+        return "cannot serve what must be served"
+    return f"serves {percent(1.0 - one.unmet_share)}"
 
 
 def _dearer(difference: float) -> str:
@@ -83,13 +87,17 @@ def delay(found: Delay, result: Result) -> list[str]:
     first = quarter_name(result.inputs.spec.first)
     if not found.by_accelerator:
         return [f"The plan orders nothing in {first}: to wait costs nothing."]
-    part = found.all_usd / abs(result.mean_usd) if result.mean_usd else 0.0
-    line = f"To order nothing in {first} costs {usd(found.all_usd)} more ({percent(part)})."
+    if found.all_usd is None:
+        line = f"To order nothing in {first} leaves undone what must be served."
+    else:
+        part = found.all_usd / abs(result.mean_usd) if result.mean_usd else 0.0
+        line = f"To order nothing in {first} costs {usd(found.all_usd)} more ({percent(part)})."
     if len(found.by_accelerator) == 1:
         return [line]
     least = _NOTHING * abs(result.mean_usd)
     each = [
-        f"{name} {usd(n) if n > least else 'nothing'}" for name, n in found.by_accelerator.items()
+        f"{name} {'more than can be' if n is None else usd(n) if n > least else 'nothing'}"
+        for name, n in found.by_accelerator.items()
     ]
     return [line, f"To leave out only one then costs: {', '.join(each)}."]
 
