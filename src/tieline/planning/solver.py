@@ -26,9 +26,10 @@ SMALL: Final = 30_000
 #: Largest violation of a limit, and largest gap between costs and their bound, relative to the
 #: size of what they are compared with.
 _TOLERANCE: Final = 1e-6
-#: Coefficients up to which it is faster to change them one by one than to hand over all anew;
-#: pivots from a known basis after which costs are perturbed.
+#: Coefficients up to which it is faster to change them one by one than to hand over all anew.
 _FEW: Final = 1000
+#: Pivots from a known basis after which costs are perturbed.
+_NEAR: Final = 1000
 #: Pivots from a known basis after which a cold solve is taken to be faster.
 _MANY: Final = 6000
 _PRIMAL, _DUAL = 4, 1  # values of HiGHS' option simplex_strategy
@@ -81,11 +82,6 @@ class Solver:
         self._highs.silent()
         self._highs.setOptionValue("threads", threads)
         self._pass(program)
-
-    @property
-    def program(self) -> LinearProgram:
-        """The program as it is now."""
-        return self._program
 
     def load(self, program: LinearProgram) -> None:
         """Take over another program: only the numbers that differ, where the form is the same."""
@@ -242,7 +238,7 @@ class Solver:
         # where many pivots are needed they do, and after too many the caller starts afresh.
         self._perturb(0.0 if warm else 1.0)
         self._set("simplex_dual_edge_weight_strategy", _DEVEX if warm else _CHOOSE)
-        self._set("simplex_iteration_limit", _FEW if warm else highspy.kHighsIInf)
+        self._set("simplex_iteration_limit", _NEAR if warm else highspy.kHighsIInf)
         self._highs.run()
         if warm and self._highs.getModelStatus() == _Status.kIterationLimit:
             self._perturb(1.0)
