@@ -112,8 +112,11 @@ def test_what_was_acknowledged_outlives_sigkill(
         "UPDATE events SET data = '{}' WHERE seq = 1",
         "DELETE FROM events",
         "DELETE FROM events WHERE seq = 2",
-        "INSERT INTO events VALUES (9, 1, 1, 'placed', '{}')",
-        "INSERT OR REPLACE INTO events VALUES (1, 1, 1, 'placed', '{}')",
+        "INSERT INTO events VALUES (9, 1, 1, 'placed', '{}', 'x')",
+        "INSERT INTO events VALUES (9, 1, NULL, 'site-drained', '{}', 'x')",
+        "INSERT OR REPLACE INTO events VALUES (1, 1, 1, 'placed', '{}', 'x')",
+        "TRUNCATE events",
+        "TRUNCATE jobs CASCADE",
         "UPDATE jobs SET spec = '{}'",
         "UPDATE jobs SET submitted_at = 0",
         "UPDATE jobs SET tenant = 'lab-c'",
@@ -126,7 +129,7 @@ def test_the_past_cannot_be_changed(store_url: str, statement: str) -> None:
     (job,) = store.add_jobs([SPEC], now=1.0)
     place(store, job)
     before = (store.events(), store.jobs())
-    engine = create_engine(store_url)
+    engine = create_engine(store_url.replace("postgresql:", "postgresql+psycopg:"))
     with pytest.raises(DBAPIError), engine.begin() as connection:
         connection.execute(text(statement))
     engine.dispose()

@@ -14,8 +14,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
+from tieline.control.chain import Head, verify
 from tieline.control.lifecycle import Event, Status
 from tieline.control.ports import Change
 from tieline.model.errors import InputError
@@ -100,12 +101,7 @@ def test_a_store_of_the_first_version_is_upgraded_with_its_jobs(file: Path) -> N
 
 def first(file: Path) -> None:
     """Make a store as the first version did, with one job that runs."""
-    config = Config()
-    config.set_main_option("script_location", "tieline.store:migrations")
-    engine = create_engine(f"sqlite:///{file}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    with migrated(file, "0001") as connection:
         connection.execute(
             text(
                 "INSERT INTO jobs VALUES (1, :spec, 'lab-a', 2, 1.0, 2, 1, 's/p', 2.0, 3.0, "
@@ -114,7 +110,41 @@ def first(file: Path) -> None:
             {"spec": to_json(SPEC)},
         )
         connection.execute(text("INSERT INTO events VALUES (1, 1.0, 1, 'submitted', '{}')"))
+
+
+@contextmanager
+def migrated(file: Path, revision: str) -> Iterator[Connection]:
+    """Give a connection to a new store of an older schema."""
+    config = Config()
+    config.set_main_option("script_location", "tieline.store:migrations")
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        yield connection
     engine.dispose()
+
+
+def test_an_upgrade_chains_the_whole_log(file: Path) -> None:
+    """The lines of an older store get their hashes, and the guards stand as before."""
+    with migrated(file, "0002") as connection:
+        job = "INSERT INTO jobs VALUES (:n, :spec, 'lab-a', 0, 1.5, 0, 0, NULL, NULL, NULL, NULL"
+        line = "INSERT INTO events VALUES (:n, 1.5, :n, 'submitted', :data)"
+        rows = [
+            {"n": number, "spec": to_json(SPEC), "data": f'{{"key":"{number} \\u00e9"}}'}
+            for number in range(1, 2502)  # more than are copied at a time
+        ]
+        connection.execute(text(f"{job}, NULL, '', NULL, NULL, 0, NULL)"), rows)
+        connection.execute(text(line), rows)
+    store = open_store(f"sqlite:///{file}")
+    store.drain("s", now=2.0)
+    head = verify(store.events(limit=10_000))
+    assert isinstance(head, Head)
+    assert head.seq == 2502
+    store.close()
+    for statement in ("UPDATE events SET at = 0", "DELETE FROM events WHERE seq = 2502"):
+        with closing(sqlite3.connect(file)) as other, pytest.raises(sqlite3.IntegrityError):
+            other.execute(statement)
 
 
 def test_a_store_that_is_current_is_not_migrated(file: Path) -> None:

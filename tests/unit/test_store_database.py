@@ -13,7 +13,8 @@ from tieline.control.ports import Store
 from tieline.model.errors import InputError, StoreUnavailable
 from tieline.model.job import JobSpec
 from tieline.model.workload import Workload
-from tieline.store import database, open_store
+from tieline.store import open_store, sqlite
+from tieline.store.address import connect
 
 SPEC: Final = JobSpec("lab-a", Workload("training"), 8, {"cuda": "python train.py"})
 
@@ -71,7 +72,7 @@ def test_a_relative_path_stays_where_it_was(
 
 def test_connections_are_set_up_to_be_durable(tmp_path: Path) -> None:
     """Every connection waits for the disk at a commit, uses WAL and checks foreign keys."""
-    opened = database.connect(f"sqlite:///{tmp_path}/store.db")
+    opened = connect(f"sqlite:///{tmp_path}/store.db")
     opened.prepare()
     wanted = {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 10_000}
     for transaction in (opened.reading, opened.writing):
@@ -115,7 +116,7 @@ def test_a_store_that_stays_locked_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that gets no turn in time says so, writes nothing, and may be made again."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     store = open_store(f"sqlite:///{tmp_path}/store.db")
     with written_to(tmp_path / "store.db"):
         for _ in range(3):

@@ -1,21 +1,15 @@
-"""Records to rows and back: job ids, specs as JSON, and what one change does to a record."""
+"""Records to rows and back: job ids and specs as JSON."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from tieline.control.lifecycle import Event, Status, advance
-from tieline.control.ports import Change, JobRecord
-from tieline.model.errors import ConflictError
 from tieline.model.job import JobSpec
 from tieline.model.workload import Workload
 
 _ID: Final = "job-{:06d}"
-
-#: What a job that waits again has no more.
-_WAITS_AGAIN: Final = dict.fromkeys(("pool", "count", "placed_at", "started_at"))
 
 
 def job_id(seq: int) -> str:
@@ -77,77 +71,3 @@ def spec_from_json(text: str) -> JobSpec:
 
 def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: data[field.name] for field in fields(kind) if field.name in data}
-
-
-def changed(record: JobRecord, change: Change) -> JobRecord:
-    """Give the record after the change.
-
-    `PLACED` begins an attempt on a pool, and what leads back to the queue takes it back; times
-    and the exit code are those of the present attempt. `detail` is what the latest change said.
-
-    Raises
-    ------
-    ConflictError
-        The record has another version, or its status does not allow the event.
-    """
-    if record.version != change.version:
-        raise ConflictError(
-            f"job {record.id} is at version {record.version} ({record.status.name.lower()}), "
-            f"not {change.version}: {change.event.name.lower()} was decided on an older state"
-        )
-    try:
-        status = advance(record.status, change.event)
-    except ConflictError as error:
-        raise ConflictError(f"job {record.id}: {error}") from None
-    brought = _brought(record, change, status)
-    if status.ended:
-        brought["ended_at"] = change.at if change.ended_at is None else change.ended_at
-        brought["exit_code"] = change.exit_code
-    version = record.version + 1
-    return replace(record, status=status, version=version, detail=change.detail, **brought)
-
-
-def _brought(record: JobRecord, change: Change, status: Status) -> dict[str, Any]:
-    if change.event is Event.PLACED:
-        return _attempt(record, change)
-    if status is Status.QUEUED:
-        stopped = record.status is Status.STOPPING
-        return _WAITS_AGAIN | {"stops": record.stops + stopped}
-    if change.event is Event.PREEMPTED:
-        return {"left_s": change.left_s}
-    return _times(record, change)
-
-
-def _attempt(record: JobRecord, change: Change) -> dict[str, Any]:
-    if change.pool is None:
-        raise ConflictError(f"job {record.id}: placed, but on no pool")
-    return {
-        "attempt": record.attempt + 1,
-        "pool": change.pool,
-        "count": change.count,
-        "placed_at": change.at,
-        "started_at": None,
-    }
-
-
-def _times(record: JobRecord, change: Change) -> dict[str, Any]:
-    if change.started_at is not None:
-        return {"started_at": change.started_at}
-    if change.event is Event.STARTED and record.started_at is None:
-        return {"started_at": change.at}
-    return {}
-
-
-def event_data(change: Change, after: JobRecord) -> dict[str, object]:
-    """Give what the log keeps of a change besides its name and time."""
-    given = {
-        "pool": change.pool,
-        "count": change.count,
-        "left_s": change.left_s,
-        "started_at": change.started_at,
-        "ended_at": change.ended_at,
-        "exit_code": change.exit_code,
-        "detail": change.detail or None,
-    }
-    brought = {name: value for name, value in given.items() if value is not None}
-    return {"version": after.version, "attempt": after.attempt, **brought}

@@ -30,6 +30,24 @@ def upgrade(database: Database) -> None:
         _migrate(database)
 
 
+def demand_current(connection: Connection) -> None:
+    """Refuse a database that is not a store of the newest schema.
+
+    Raises
+    ------
+    InputError
+        It is empty, another program's, or of another version.
+    """
+    found = _revision(connection)
+    if found is None:
+        raise InputError("there is no store in it")
+    if found != REVISION:
+        raise InputError(
+            f"its schema is {found}, and this version reads {REVISION}: start the control plane "
+            "of this version on it once, or use the version that it is of"
+        )
+
+
 def _migrate(database: Database) -> None:
     # Imported here because it takes as long as all the rest of opening a store.
     from alembic import command  # noqa: PLC0415
@@ -44,7 +62,7 @@ def _migrate(database: Database) -> None:
         if found is not None and found not in known:
             raise InputError(
                 f"its schema {found} is of a newer Tieline, this one knows up to {REVISION}; "
-                "use the newer Tieline, or another file"
+                "use the newer Tieline, or another store"
             )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -63,6 +81,6 @@ def _revision(connection: Connection) -> str | None:
         return connection.execute(select(_REVISION).select_from(table(VERSION_TABLE))).scalar()
     if tables:
         raise InputError(
-            f"it is another program's database (tables {', '.join(tables[:3])}); name another file"
+            f"it is another program's database (tables {', '.join(tables[:3])}); name another one"
         )
     return None

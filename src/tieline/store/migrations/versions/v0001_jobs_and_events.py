@@ -26,6 +26,29 @@ _GUARDS: Final = {
         WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM events)
         BEGIN SELECT RAISE(ABORT, 'the event log has no gaps'); END""",
     ),
+    "postgresql": (
+        """CREATE FUNCTION tieline_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'restrict_violation'; END $$""",
+        """CREATE FUNCTION tieline_dense() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF (SELECT max(seq) <> (SELECT max(seq) FROM events)
+                    OR min(seq) + count(*) <> max(seq) + 1
+                    OR min(seq) <> 1 AND NOT EXISTS
+                        (SELECT 1 FROM events WHERE events.seq = min(fresh.seq) - 1)
+                FROM fresh) THEN
+                RAISE EXCEPTION 'the event log has no gaps' USING ERRCODE = 'restrict_violation';
+            END IF;
+            RETURN NULL;
+        END $$""",
+        """CREATE TRIGGER jobs_submitted BEFORE UPDATE OF seq, spec, tenant, submitted_at ON jobs
+        EXECUTE FUNCTION tieline_refuse('what was submitted cannot change')""",
+        """CREATE TRIGGER jobs_kept BEFORE DELETE OR TRUNCATE ON jobs
+        EXECUTE FUNCTION tieline_refuse('a job cannot be deleted')""",
+        """CREATE TRIGGER events_final BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+        EXECUTE FUNCTION tieline_refuse('the event log is append-only')""",
+        """CREATE TRIGGER events_dense AFTER INSERT ON events REFERENCING NEW TABLE AS fresh
+        EXECUTE FUNCTION tieline_dense()""",
+    ),
 }
 
 
