@@ -8,76 +8,38 @@ import json
 import os
 import shlex
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tieline.control.ports import Engine, RunOrder, RunPhase, RunReport
-from tieline.engines.local import LocalEngine
-from tieline.model.errors import OrderRefused
-from tieline.model.network import Pool, Site
-
-GRACE_S: Final = 0.3
-POOL: Final = "gui-an-1/nvidia-h200-sxm"
-SITE: Final = Site(
-    "gui-an-1",
-    "gui-an",
-    (
-        Pool(POOL, "gui-an-1", "nvidia-h200-sxm", nodes=2, accelerators_per_node=8),
-        Pool("gui-an-1/npu", "gui-an-1", "huawei-910b2", nodes=1, accelerators_per_node=4),
-    ),
+from engine_bench import (
+    GRACE_S,
+    POOL,
+    REACHING,
+    Bench,
+    Eventually,
+    local_bench,
+    phase,
+    shared_folder,
+    slurm_bench,
+    slurm_site,
 )
-ENDED: Final = {RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.STOPPED, RunPhase.VANISHED}
+from tieline.control.ports import Engine, RunOrder, RunPhase
+from tieline.engines.wrapper.rundir import ENDED_PHASES
+from tieline.model.errors import OrderRefused
 
-Eventually = Callable[[Callable[[], object]], None]
+BENCHES: Final = ("local", "slurm-cli", "slurm-rest")
 
-
-@dataclass(frozen=True)
-class Bench:
-    """One site under one kind of engine."""
-
-    open: Callable[[], Engine]
-    """Gives a new engine object on the site, as after a restart of the control plane."""
-    wrapper_pid: Callable[[str], int]
-    """Process id of the wrapper of a running token."""
-    output: Path
-    """A folder for what the commands write."""
-    eventually: Eventually
-
-    def ended(self, engine: Engine, *tokens: str) -> list[RunReport]:
-        """Wait for the end of runs and give their reports."""
-        self.eventually(lambda: all(phase(engine, token) in ENDED for token in tokens))
-        return [engine.observe()[token] for token in tokens]
-
-    def exists(self, name: str) -> Callable[[], bool]:
-        """Give the condition that a command has written a file of its output folder."""
-        return (self.output / name).exists
+_NUMBERS: Final = count()
 
 
-def local_bench(folder: Path, eventually: Eventually) -> Bench:
-    """Give a site under the local engine."""
-    site = folder / "site"
-
-    def wrapper_pid(token: str) -> int:
-        pid: int = json.loads((site / "runs" / token / "claim.json").read_bytes())["pid"]
-        return pid
-
-    def open_engine() -> LocalEngine:
-        return LocalEngine(SITE, site, workdir=folder / "output", grace_s=GRACE_S, slot_wait_s=0.3)
-
-    return Bench(open_engine, wrapper_pid, folder / "output", eventually)
-
-
-BENCHES: Final[dict[str, Callable[[Path, Eventually], Bench]]] = {"local": local_bench}
-
-
-@pytest.fixture(params=sorted(BENCHES))
+@pytest.fixture(params=BENCHES)
 def bench(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -85,15 +47,20 @@ def bench(
     processes_of: Callable[[Path], list[int]],
 ) -> Iterator[Bench]:
     """Give a new site under each kind of engine; demand that nothing is left running."""
-    (tmp_path / "output").mkdir()
-    bench = BENCHES[request.param](tmp_path, eventually)
+    if request.param == "local":
+        bench = local_bench(tmp_path, eventually)
+    else:
+        cluster = request.getfixturevalue("slurm_clusters")["beta"]
+        folder = shared_folder(cluster, f"contract-{next(_NUMBERS)}")
+        site = slurm_site(REACHING[request.param](cluster, folder))
+        bench = slurm_bench(cluster, site, folder, eventually)
     yield bench
     engine = bench.open()
     for token in engine.observe():
         engine.cancel(token)
-    eventually(lambda: all(report.phase in ENDED for report in engine.observe().values()))
+    eventually(lambda: all(report.phase in ENDED_PHASES for report in engine.observe().values()))
     engine.close()
-    assert processes_of(tmp_path) == []
+    assert processes_of(bench.runs) == []
 
 
 @pytest.fixture
@@ -109,20 +76,9 @@ def order(command: str, run: str = "job.1", count: int = 1) -> RunOrder:
     return RunOrder(run, run.partition(".")[0], "lab-a", POOL, count, command)
 
 
-def phase(engine: Engine, run: str = "job.1") -> RunPhase | None:
-    """Give how far a run has come; None when the site does not know it."""
-    report = engine.observe().get(run)
-    return report.phase if report else None
-
-
-def gone(pid_file: Path) -> bool:
-    """Tell whether the process that wrote its id is no longer there."""
-    return not Path(f"/proc/{pid_file.read_text().strip()}").exists()
-
-
 def python(code: str) -> str:
     """Give the shell command that runs a piece of Python."""
-    return f"{shlex.quote(sys.executable)} -I -S -c {shlex.quote(code)}"
+    return f"python3 -I -S -c {shlex.quote(code)}"
 
 
 def test_a_run_succeeds(bench: Bench, engine: Engine) -> None:
@@ -208,13 +164,13 @@ def test_cancel_ends_the_whole_tree(bench: Bench, engine: Engine) -> None:
     )
     files = [bench.output / name for name in ("first", "second", "third", "fourth")]
     bench.eventually(lambda: all(file.exists() and file.read_text() for file in files))
-    assert not any(gone(file) for file in files)
+    assert not any(bench.gone(file) for file in files)
     engine.cancel("job.1")
     engine.cancel("job.1")
     (report,) = bench.ended(engine, "job.1")
     assert (report.phase, report.detail) == (RunPhase.STOPPED, "cancelled")
     assert report.started_at is not None
-    assert all(gone(file) for file in files)
+    assert all(bench.gone(file) for file in files)
 
 
 def test_a_command_that_ignores_sigterm_is_killed(bench: Bench, engine: Engine) -> None:
@@ -296,7 +252,7 @@ def test_the_time_limit_ends_a_run(bench: Bench, engine: Engine) -> None:
     assert report.started_at is not None
     assert report.ended_at is not None
     assert 0.4 <= report.ended_at - report.started_at < 10
-    assert gone(bench.output / "child")
+    assert bench.gone(bench.output / "child")
 
 
 def test_what_a_command_leaves_behind_is_ended(bench: Bench, engine: Engine) -> None:
@@ -306,38 +262,13 @@ def test_what_a_command_leaves_behind_is_ended(bench: Bench, engine: Engine) -> 
     )
     (report,) = bench.ended(engine, "job.1")
     assert (report.phase, report.exit_code) == (RunPhase.SUCCEEDED, 0)
-    assert gone(bench.output / "daemon")
+    assert bench.gone(bench.output / "daemon")
 
 
 def test_a_command_that_closes_its_output_runs_on(bench: Bench, engine: Engine) -> None:
     """Closing standard output and error is not the end of a run."""
     engine.submit(order("exec >&- 2>&-; sleep 0.2; exit 5"))
     assert bench.ended(engine, "job.1")[0].exit_code == 5
-
-
-def test_accelerators_are_never_shared(bench: Bench, engine: Engine) -> None:
-    """Live runs hold different accelerators of their pool, on one node where they fit on one."""
-    show = "echo $TIELINE_ACCELERATORS > $TIELINE_TOKEN.tmp; mv $TIELINE_TOKEN.tmp $TIELINE_TOKEN"
-    counts = {"a.1": 3, "b.1": 8, "c.1": 5}
-    for token, count in counts.items():
-        engine.submit(order(f"{show}; sleep 100", token, count))
-    bench.eventually(lambda: all(bench.exists(token)() for token in counts))
-    engine.submit(order("touch ran", "d.1"))
-    assert bench.ended(engine, "d.1")[0].detail == (
-        f"{POOL} has 0 accelerators free, 1 are needed; waited 0.3 s, nothing has run"
-    )
-    assert not (bench.output / "ran").exists()
-    held = {
-        token: [int(slot) for slot in (bench.output / token).read_text().split(",")]
-        for token in counts
-    }
-    assert {token: len(slots) for token, slots in held.items()} == counts
-    assert sorted(slot for slots in held.values() for slot in slots) == list(range(16))
-    assert {token: len({slot // 8 for slot in slots}) for token, slots in held.items()} == {
-        "a.1": 1,
-        "b.1": 1,
-        "c.1": 1,
-    }
 
 
 def test_accelerators_are_free_when_the_end_is_seen(bench: Bench, engine: Engine) -> None:
@@ -367,11 +298,10 @@ def test_the_environment_of_a_run(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     bench.ended(engine, "job.7")
     engine.close()
     seen = json.loads((bench.output / "env").read_text())
-    slots = seen.pop("TIELINE_ACCELERATORS")
-    assert slots == "0,1"
+    assert seen.pop("TIELINE_ACCELERATORS") == "0,1"
     assert seen.pop("TIELINE_RUN")
     assert {name: value for name, value in seen.items() if name.startswith("TIELINE")} == {
-        "TIELINE_ACCELERATOR": "nvidia-h200-sxm",
+        "TIELINE_ACCELERATOR": "nvidia-h20-96",
         "TIELINE_ATTEMPT": "7",
         "TIELINE_JOB": "job",
         "TIELINE_POOL": POOL,
@@ -379,7 +309,7 @@ def test_the_environment_of_a_run(bench: Bench, monkeypatch: pytest.MonkeyPatch)
         "TIELINE_TOKEN": "job.7",
     }
     assert seen["SEED"] == given["SEED"]
-    assert seen["PATH"] == os.environ["PATH"]
+    assert "/usr/bin" in seen["PATH"].split(":")
 
 
 DUMP: Final = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -434,15 +364,45 @@ def test_a_killed_wrapper_takes_its_run_along(bench: Bench, engine: Engine) -> N
     engine.submit(order(command, count=16))
     files = [bench.output / "away", bench.output / "first"]
     bench.eventually(lambda: all(file.exists() and file.read_text() for file in files))
-    os.kill(bench.wrapper_pid("job.1"), signal.SIGKILL)
+    os.kill(bench.keeper("job.1"), signal.SIGKILL)
     (report,) = bench.ended(engine, "job.1")
     assert (report.phase, report.exit_code) == (RunPhase.VANISHED, None)
-    assert all(gone(file) for file in files)
+    assert all(bench.gone(file) for file in files)
     engine.submit(order("touch ran"))
     assert phase(engine) is RunPhase.VANISHED
     engine.submit(order("true", "job.2", count=16))  # its accelerators are free
     assert bench.ended(engine, "job.2")[0].phase is RunPhase.SUCCEEDED
     assert not (bench.output / "ran").exists()
+
+
+def test_a_run_that_the_site_takes_back(bench: Bench, engine: Engine) -> None:
+    """A run that the site ends by itself is asked to save its state, evicted, and runs once."""
+    command = "echo line >> lines; trap 'echo saved > saved; exit 0' TERM; touch up; "
+    engine.submit(order(f"{command} while :; do sleep 0.05; done"))
+    bench.eventually(bench.exists("up"))
+    bench.take_back("job.1")
+    (report,) = bench.ended(engine, "job.1")
+    assert (report.phase, report.exit_code) == (RunPhase.EVICTED, 0)
+    assert report.detail
+    assert bench.exists("saved")()
+    engine.submit(order("echo line >> lines"))
+    assert phase(engine) is RunPhase.EVICTED
+    assert (bench.output / "lines").read_text() == "line\n"
+
+
+def test_a_machine_that_goes_down(bench: Bench, engine: Engine) -> None:
+    """A run whose machine goes down ends without a result, and others run when it is back."""
+    engine.submit(order("echo line >> lines; touch up; sleep 100"))
+    bench.eventually(bench.exists("up"))
+    bench.crash("job.1")
+    try:
+        (report,) = bench.ended(engine, "job.1")
+    finally:
+        bench.mend()
+    assert report.phase in {RunPhase.EVICTED, RunPhase.VANISHED}
+    engine.submit(order("true", "job.2", count=16))
+    assert bench.ended(engine, "job.2")[0].phase is RunPhase.SUCCEEDED
+    assert (bench.output / "lines").read_text() == "line\n"
 
 
 def test_another_engine_sees_the_same(bench: Bench, engine: Engine) -> None:
@@ -481,44 +441,44 @@ def test_forget(bench: Bench, engine: Engine) -> None:
 def test_capacity(engine: Engine) -> None:
     """Capacity counts the accelerators of every pool, used or not."""
     engine.submit(order("sleep 0.2", count=16))
-    assert engine.capacity() == {POOL: 16, "gui-an-1/npu": 4}
+    for _ in range(5):
+        assert engine.capacity() == {POOL: 16, "gui-an-1/npu": 4}
+        time.sleep(0.1)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"pool": "elsewhere/npu"}, r"'elsewhere/npu' is not at this site; its pools: gui-an-1/"),
-        ({"count": 17}, "17 accelerators are asked for, gui-an-1/nvidia-h200-sxm has 16"),
-        ({"count": 0}, "0 accelerators are asked for"),
-        ({"token": "../job.1"}, "the token may have only letters"),
-        ({"token": ".."}, "the token may have only letters"),
-        ({"token": ""}, "the token may have only letters"),
-        ({"token": "a/b"}, "the token may have only letters"),
-        ({"token": "job.1\n"}, "the token may have only letters"),
-        ({"token": "x" * 201}, "the token may have only letters"),
-        ({"command": "  "}, "the command is empty"),
-        ({"command": "true\0"}, "the command holds a zero byte"),
-        ({"command": "echo \ud800"}, "the command is not valid Unicode"),
-        ({"command": "x" * (1 << 17)}, "131,072 bytes long, 131,071 are allowed"),
-        ({"env": {"A=B": "1"}}, "'A=B' is no name of an environment variable"),
-        ({"env": {"A": "\0"}}, "the variable A holds a zero byte"),
-        ({"time_limit_s": 0.0}, "must be above 0"),
-        ({"time_limit_s": float("nan")}, "must be above 0"),
-    ],
-)
-def test_orders_that_can_never_run(
-    engine: Engine, change: dict[str, object], message: str
-) -> None:
+REFUSED: Final[list[tuple[dict[str, object], str]]] = [
+    ({"pool": "elsewhere/npu"}, r"'elsewhere/npu' is not at this site; its pools: gui-an-1/"),
+    ({"count": 17}, "17 accelerators are asked for, gui-an-1/nvidia-h20-96 has 16"),
+    ({"count": 0}, "0 accelerators are asked for"),
+    ({"token": "../job.1"}, "the token may have only letters"),
+    ({"token": ".."}, "the token may have only letters"),
+    ({"token": ""}, "the token may have only letters"),
+    ({"token": "a/b"}, "the token may have only letters"),
+    ({"token": "job.1\n"}, "the token may have only letters"),
+    ({"token": "x" * 201}, "the token may have only letters"),
+    ({"command": "  "}, "the command is empty"),
+    ({"command": "true\0"}, "the command holds a zero byte"),
+    ({"command": "echo \ud800"}, "the command is not valid Unicode"),
+    ({"command": "x" * (1 << 17)}, "131,072 bytes long, 131,071 are allowed"),
+    ({"env": {"A=B": "1"}}, "'A=B' is no name of an environment variable"),
+    ({"env": {"A": "\0"}}, "the variable A holds a zero byte"),
+    ({"time_limit_s": 0.0}, "must be above 0"),
+    ({"time_limit_s": float("nan")}, "must be above 0"),
+]
+
+
+def test_orders_that_can_never_run(engine: Engine) -> None:
     """An order that can never run is refused in plain words, and leaves no trace."""
-    with pytest.raises(OrderRefused, match=message):
-        engine.submit(replace(order("true"), **change))  # type: ignore[arg-type] # wrong on purpose
+    for change, message in REFUSED:
+        with pytest.raises(OrderRefused, match=message):
+            engine.submit(replace(order("true"), **change))  # type: ignore[arg-type] # wrong on purpose
     assert engine.observe() == {}
 
 
-@pytest.mark.parametrize("token", ["..", "../../site", "", "a/b", "\0", "/"])
-def test_odd_tokens_reach_no_file(engine: Engine, token: str) -> None:
+def test_odd_tokens_reach_no_file(engine: Engine) -> None:
     """A token that no run can have is unknown to every call."""
-    engine.cancel(token)
-    engine.forget([token])
-    assert engine.log(token) == b""
+    for token in ("..", "../../site", "", "a/b", "\0", "/"):
+        engine.cancel(token)
+        engine.forget([token])
+        assert engine.log(token) == b""
     assert engine.observe() == {}

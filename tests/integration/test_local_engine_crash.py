@@ -17,7 +17,7 @@ import pytest
 from tieline.control.ports import RunOrder, RunPhase
 from tieline.engines.local import LocalEngine
 from tieline.engines.wrapper.rundir import ENDED_PHASES, RunDirectory
-from tieline.engines.wrapper.wrapper import is_locked
+from tieline.engines.wrapper.slots import is_locked
 from tieline.model.network import Pool, Site
 
 SITE: Final = Site("s", "r", (Pool("s/p", "s", "nvidia-h20", nodes=2, accelerators_per_node=4),))
@@ -257,13 +257,13 @@ def test_accelerators_are_free_before_the_end_is_written(
 def test_a_shutdown_of_the_machine(
     tmp_path: Path, engine: LocalEngine, eventually: Eventually
 ) -> None:
-    """A run that the site ends without being asked to has vanished: the job is not to blame."""
+    """A run that the site ends without being asked to is evicted: the job is not to blame."""
     engine.submit(order("touch up; sleep 100"))
     eventually((tmp_path / "up").exists)
     os.kill(keeper(tmp_path), signal.SIGTERM)
     eventually(lambda: all_ended(engine))
     report = engine.observe()["job.1"]
-    assert report.phase is RunPhase.VANISHED
+    assert report.phase is RunPhase.EVICTED
     assert report.detail == "the site ended its wrapper with SIGTERM"
     assert report.exit_code == 128 + signal.SIGTERM
 

@@ -4,7 +4,7 @@
     DIRECTORY/runs/TOKEN/          one run: see `tieline.engines.wrapper`
     DIRECTORY/slots/POOL.lock      byte n is locked while accelerator n of the pool is in use
     DIRECTORY/trash/               runs that are being removed
-    DIRECTORY/wrapper.pyc          the wrapper, compiled once
+    DIRECTORY/wrapper.py[c]        the wrapper as one file, and compiled
     DIRECTORY/wrappers.log         what wrappers have to complain about; normally empty
 
 The engine keeps nothing that matters in memory: another engine object on the same directory,
@@ -26,9 +26,11 @@ from typing import Final
 from urllib.parse import quote
 
 from tieline.control.ports import RunOrder, RunPhase, RunReport
-from tieline.engines.wrapper import wrapper
+from tieline.engines.wrapper.bundle import wrapper_source
+from tieline.engines.wrapper.files import write_json
 from tieline.engines.wrapper.order import check_order, is_token
 from tieline.engines.wrapper.rundir import ENDED_PHASES, RunDirectory, end_strays
+from tieline.engines.wrapper.wrapper import LOCK_FD
 from tieline.model.errors import EngineUnavailable, InputError
 from tieline.model.network import Pool, Site
 
@@ -104,6 +106,11 @@ class LocalEngine:
         self._children_lock = threading.Lock()
         with self._reaching("open its directory"):
             self._prepare()
+
+    @property
+    def lease_s(self) -> float | None:
+        """None: nobody can be cut off from the machine that it runs on."""
+        return None
 
     def submit(self, order: RunOrder) -> None:
         """Start a wrapper for the order unless its token is known. See `Engine.submit`."""
@@ -203,12 +210,14 @@ class LocalEngine:
         self._check_site(root / "site.json")
         for waste in (root / "trash").iterdir():  # of a removal that was cut short
             shutil.rmtree(waste, ignore_errors=True)
-        py_compile.compile(wrapper.__file__, cfile=str(root / _COMPILED), doraise=True)
+        source = root / "wrapper.py"
+        source.write_text(wrapper_source(), encoding="utf-8")
+        py_compile.compile(str(source), cfile=str(root / _COMPILED), doraise=True)
 
     def _check_site(self, note: Path) -> None:
         owner = {"site": self._site.id}
         if not note.exists():
-            wrapper.write_json(str(note), owner)
+            write_json(str(note), owner)
         found = note.read_text(encoding="utf-8")
         if found != json.dumps(owner):
             raise InputError(
@@ -245,7 +254,7 @@ class LocalEngine:
             command,
             self._environment,
             file_actions=[
-                (os.POSIX_SPAWN_DUP2, lock, wrapper.LOCK_FD),
+                (os.POSIX_SPAWN_DUP2, lock, LOCK_FD),
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, complaints, append, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),

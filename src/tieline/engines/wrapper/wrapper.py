@@ -1,181 +1,71 @@
-"""The wrapper: claims one run, holds its accelerators, sees it through and records its end.
+"""The wrapper: claims one run, sees it through and records its end.
 
-Started as `python -I -S wrapper.py RUN_DIRECTORY` with the run's lock, already taken, as file
-descriptor 3. One file that needs nothing but Python on Linux.
+Started as `python -I -S WRAPPER RUN_DIRECTORY`, by an engine of this machine or by the scheduler
+of a site. WRAPPER is one file that needs nothing but Python 3.9 on Linux (`bundle`).
 
     guard  --fork-->  keeper  --fork-->  /bin/sh -c COMMAND  -->  whatever it starts
 
 The keeper does the work. The guard only waits: if the keeper is killed, the guard inherits
-every process of the run and ends it, so that no command runs on unseen. Both hold the run's
-lock and its accelerator slots, which the kernel frees when the last of them is gone:
-*lock free* means *nothing of this run is alive*.
+every process of the run and ends it, so that no command runs on unseen.
+
+A run of this machine comes with its lock, already taken, as file descriptor 3. Both processes
+hold it and the accelerators, and the kernel frees them when the last is gone: *lock free* means
+*nothing of this run is alive*. A run at a site has a lease instead: see `Pulse`.
 """
 # Start-up is most of what a wrapper costs: neither pathlib nor typing is imported here.
-# ruff: noqa: PTH104, PTH108, PTH110, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH110, PTH116, PTH118, PTH123, PTH208
 
 import errno
-import fcntl
 import json
 import math
 import os
 import signal
-import struct
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from ctypes import CDLL
 from types import SimpleNamespace
 
-# Files of a run directory.
-ORDER = "order.json"  # what to run; written by the engine
-LOCK = "lock"  # locked from before the wrapper starts until nothing is left of it
-CLAIM = "claim.json"  # appears once: from here on the command may have run
-STARTED = "started.json"
-ENDED = "ended.json"  # the result
-CANCEL = "cancel"  # empty; the run must end, or never start
-LOG = "log"  # output and errors of the command
+from tieline.engines.wrapper.files import (
+    CANCEL,
+    CLAIM,
+    ENDED,
+    EVICTING,
+    LOG,
+    ORDER,
+    PULSE,
+    STARTED,
+    TRY_AGAIN,
+    read_record,
+    write_json,
+)
+from tieline.engines.wrapper.pulse import Pulse
+from tieline.engines.wrapper.slots import Slots
+from tieline.engines.wrapper.tree import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_PDEATHSIG,
+    Tree,
+    prctl,
+    start_ticks,
+)
 
 LOCK_FD = 3
 
-_SLOT_MUTEX = 1 << 40  # byte of a slot file that is locked while slots are chosen
 _SLOT_POLL_S = 0.02
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLAIM_TRIES = 30  # one a second
+_SETTLE_S = 0.1  # a site that ends a run signals all its processes, but not all at one moment
 _CANNOT_START = 126  # exit code of shells for a command that cannot be executed
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _WATCHED = (signal.SIGCHLD, *_STOP_SIGNALS)
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux: type, whence, start, length, pid
-
-
-# Locks are open-file-description locks on single bytes: shared with forked processes, freed
-# by the kernel and, unlike those of flock(2), looked at without being taken.
-
-
-def _lock_call(fd: int, command: int, kind: int, byte: int, length: int = 1) -> int:
-    request = struct.pack(_FLOCK, kind, os.SEEK_SET, byte, length, 0)
-    answer: int = struct.unpack(_FLOCK, fcntl.fcntl(fd, command, request))[0]
-    return answer
-
-
-def try_lock(fd: int, byte: int = 0) -> bool:
-    """Lock one byte of an open file without waiting; tell whether that succeeded."""
-    try:
-        _lock_call(fd, fcntl.F_OFD_SETLK, fcntl.F_WRLCK, byte)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def is_locked(fd: int, byte: int = 0) -> bool:
-    """Tell whether somebody else holds the lock of that byte, without touching it."""
-    return _lock_call(fd, fcntl.F_OFD_GETLK, fcntl.F_WRLCK, byte) != fcntl.F_UNLCK
-
-
-def unlock(fd: int, byte: int = 0, length: int = 1) -> None:
-    """Free bytes that this open file holds; length 0 means all from `byte` on."""
-    _lock_call(fd, fcntl.F_OFD_SETLK, fcntl.F_UNLCK, byte, length)
-
-
-def write_json(path: str, data: Mapping[str, object], *, durable: bool = False) -> None:
-    """Write a file whole or not at all; a durable one also survives a loss of power."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(data, file)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    os.rename(temporary, path)
-    if durable:
-        _sync_directory(os.path.dirname(path))
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def start_ticks(pid: int) -> int:
-    """Give when the process started [clock ticks since boot]: with its id, its identity."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[19])
-
-
-class Tree:
-    """The processes below this one; `status` is that of the first, once it has ended."""
-
-    def __init__(self, first: int) -> None:
-        """Watch over the child `first` and everything that descends from it."""
-        self.first = first
-        self.status: int | None = None
-
-    def reap(self) -> bool:
-        """Collect the dead; tell whether anything is alive.
-
-        This process is a subreaper: orphans of the tree become its children. So *no child
-        is left* means *no descendant is left*, however they tried to get away.
-        """
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return False
-            if pid == 0:
-                return True
-            if pid == self.first:
-                self.status = status
-
-    def end(self, grace_s: float) -> None:
-        """End every process: SIGTERM, and after the grace SIGKILL until none is left."""
-        kill_at = time.monotonic() + grace_s
-        pause_s = 0.001
-        if self.reap():
-            _signal_descendants(signal.SIGTERM, signal.SIGCONT)
-        while self.reap():
-            if time.monotonic() >= kill_at:
-                _signal_descendants(signal.SIGKILL)
-            signal.sigtimedwait([signal.SIGCHLD], pause_s)
-            pause_s = min(2 * pause_s, 0.1)
-
-
-def _signal_descendants(*numbers: int) -> None:
-    to_visit = [os.getpid()]
-    for pid in to_visit:  # grows on the way
-        with suppress(FileNotFoundError, ProcessLookupError):
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-                    to_visit += [int(child) for child in file.read().split()]
-    for pid in to_visit[1:]:
-        with suppress(ProcessLookupError, PermissionError):
-            for number in numbers:
-                os.kill(pid, number)
-
-
-def _prctl(option: int, value: int) -> None:
-    if CDLL(None).prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(f"prctl({option}) is refused here: processes cannot be held together")
-
-
-def choose_slots(free: Sequence[int], count: int, per_node: int) -> list[int]:
-    """Choose `count` of the free slots, on as few nodes as can be; none when too few are free.
-
-    Slot n lies on node n // per_node. What fits into one node goes where the least is left
-    over, else the emptiest node is filled first; the lower node among equals.
-    """
-    if len(free) < count:
-        return []
-    nodes: dict[int, list[int]] = {}
-    for slot in sorted(free):
-        nodes.setdefault(slot // per_node, []).append(slot)
-    chosen: list[int] = []
-    while need := count - len(chosen):
-        sizes = {node: len(slots) for node, slots in nodes.items()}
-        best = min(sizes, key=lambda node: (sizes[node] < need, abs(sizes[node] - need)))
-        chosen += nodes.pop(best)[:need]
-    return sorted(chosen)
+_DEFAULTS = {"slots": None, "lease_s": None, "site_lease": None, "poll_s": 3600.0}
+#: Where schedulers say which accelerators a job was given; the first that is set counts.
+_GIVEN = (
+    "CUDA_VISIBLE_DEVICES",
+    "ASCEND_RT_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "MLU_VISIBLE_DEVICES",
+    "SLURM_JOB_GPUS",
+)
 
 
 class Ended(Exception):  # noqa: N818 - the normal way out, not a fault
@@ -187,16 +77,25 @@ class Ended(Exception):  # noqa: N818 - the normal way out, not a fault
         self.phase = phase
         self.detail = detail
         self.exit_code = exit_code
+        self.grace_s: float | None = None
+        """Where it differs from that of the order."""
 
 
 class Keeper:
     """Takes one run from the claim to the end record."""
 
-    def __init__(self, directory: str, order: SimpleNamespace, slots_fd: int) -> None:
-        """Prepare the run in the directory; slot n of its pool is byte n of the slot file."""
+    def __init__(
+        self, directory: str, order: SimpleNamespace, slots: Slots | None, pulse: Pulse | None
+    ) -> None:
+        """Prepare the run in the directory.
+
+        It takes slots unless a scheduler has given it accelerators, and has a pulse where it
+        has a lease.
+        """
         self.directory = directory
         self.order = order
-        self.slots_fd = slots_fd
+        self.slots = slots
+        self.pulse = pulse
         self.started_at: float | None = None
 
     def run(self) -> None:
@@ -204,12 +103,13 @@ class Keeper:
         if not self.claim():
             return
         try:
-            if end := self.asked_to_end(timeout_s=0):
+            if end := self.unwanted() or self.asked_to_end(timeout_s=0):
                 raise end
-            self.watch(self.start(self.take_slots()))
+            self.watch(self.start(self.accelerators()))
         except Ended as end:
             # Nothing is alive any more: whoever reads the result finds the slots free.
-            unlock(self.slots_fd, length=0)
+            if self.slots:
+                self.slots.free()
             self.write_result(end)
 
     def path(self, name: str) -> str:
@@ -217,60 +117,87 @@ class Keeper:
         return os.path.join(self.directory, name)
 
     def claim(self) -> bool:
-        """Claim the token for this process; False when it was claimed before."""
-        mine = self.path(f"{CLAIM}.{os.getpid()}")
-        write_json(mine, {"pid": os.getpid(), "start": start_ticks(os.getpid())})
-        try:
-            os.link(mine, self.path(CLAIM))  # exclusive, and never seen half written
-        except FileExistsError:
-            return False
-        finally:
-            os.unlink(mine)
-        _sync_directory(self.directory)
-        return True
+        """Claim the token for this process; False when it was claimed before, or cancelled.
+
+        While the disk is full it is tried again; after a while the wrapper gives up with
+        `TRY_AGAIN`. Nothing runs without a durable claim.
+        """
+        claim = {
+            "pid": os.getpid(),
+            "start": start_ticks(os.getpid()),
+            "host": os.uname().nodename,
+            "restarts": os.environ.get("SLURM_RESTART_COUNT", "0"),
+        }
+        for _ in range(_CLAIM_TRIES):
+            try:
+                if self.pulse:
+                    self.pulse.begin()
+                return write_json(self.path(CLAIM), claim, durable=True, exclusive=True)
+            except OSError as problem:
+                if problem.errno not in _FULL:
+                    raise
+            if self.pulse:
+                self.pulse.renew()
+            if self.asked_to_end(1.0):
+                return False
+        raise SystemExit(TRY_AGAIN)
 
     def asked_to_end(self, timeout_s: float) -> Ended | None:
-        """Wait for a signal; give the end it asks for, None when the run is to go on."""
-        received = signal.sigtimedwait(_WATCHED, timeout_s)
+        """Wait for a signal; give the end it asks for, None when the run is to go on.
+
+        Comes back early, at the pace at which marks of the engine are looked for.
+        """
+        received = signal.sigtimedwait(_WATCHED, min(timeout_s, self.order.poll_s))
         if os.path.exists(self.path(CANCEL)):
             return Ended("stopped", "cancelled" + " before it started" * (not self.started_at))
         if received and received.si_signo in _STOP_SIGNALS:
-            name = signal.Signals(received.si_signo).name
-            return Ended("vanished", f"the site ended its wrapper with {name}")
+            return _evicted(received.si_signo)
+        if self.pulse and self.pulse.beat():
+            if os.path.exists(self.path(ENDED)):  # written by an engine, after a long silence
+                return Ended("vanished", "it was given up")
+            return self.unwanted()
         return None
 
-    def take_slots(self) -> list[int]:
-        """Take the accelerators; when too few stay free, end the run before it starts."""
+    def unwanted(self) -> Ended | None:
+        """Give the end of a run whose site has not heard from the control plane for its lease."""
+        if self.order.site_lease is None:
+            return None
+        until = (read_record(self.order.site_lease) or {}).get("until")
+        if isinstance(until, float) and time.time() + self.order.lease_grace_s < until:
+            return None
+        end = Ended("evicted", "the site has not heard from the control plane for its lease")
+        end.grace_s = self.order.lease_grace_s
+        return end
+
+    def accelerators(self) -> str:
+        """Take accelerators, or give those that the site's scheduler chose.
+
+        The run ends before it starts when too few stay free.
+        """
         order = self.order
+        if self.slots is None:
+            return next((os.environ[name] for name in _GIVEN if os.environ.get(name)), "")
         give_up = time.monotonic() + order.slot_wait_s
-        available = 0
         while True:
-            if try_lock(self.slots_fd, _SLOT_MUTEX):
-                free = [slot for slot in range(order.capacity) if try_lock(self.slots_fd, slot)]
-                chosen = choose_slots(free, order.count, order.per_node)
-                for slot in set(free).difference(chosen):
-                    unlock(self.slots_fd, slot)
-                unlock(self.slots_fd, _SLOT_MUTEX)
-                if chosen:
-                    return chosen
-                available = len(free)
+            if chosen := self.slots.take(order.count):
+                return ",".join(map(str, chosen))
             if end := self.asked_to_end(_SLOT_POLL_S):
                 raise end
             if time.monotonic() >= give_up:
                 raise Ended(
                     "failed",
-                    f"{order.pool} has {available} accelerators free, {order.count} are needed; "
-                    f"waited {order.slot_wait_s:.10g} s, nothing has run",
+                    f"{order.pool} has {self.slots.available} accelerators free, {order.count} "
+                    f"are needed; waited {order.slot_wait_s:.10g} s, nothing has run",
                 )
 
-    def start(self, slots: Sequence[int]) -> Tree:
+    def start(self, accelerators: str) -> Tree:
         """Start the command and give its tree; end the run when that is impossible."""
         read_end, write_end = os.pipe()  # a successful exec closes it
         keeper = os.getpid()
         child = os.fork()
         if child == 0:
             try:
-                self.become_command(slots, keeper)
+                self.become_command(accelerators, keeper)
             except BaseException as problem:  # noqa: BLE001 - this copy must never return
                 os.write(write_end, str(problem).encode())
             os._exit(_CANNOT_START)
@@ -283,13 +210,13 @@ class Keeper:
             raise Ended("failed", f"cannot start: {refusal}", _CANNOT_START)
         self.started_at = time.time()
         with suppress(OSError):  # a note for observers: no reason to end a run
-            write_json(self.path(STARTED), {"at": self.started_at, "accelerators": slots})
+            write_json(self.path(STARTED), {"at": self.started_at, "accelerators": accelerators})
         return tree
 
-    def become_command(self, slots: Iterable[int], keeper: int) -> None:
+    def become_command(self, accelerators: str, keeper: int) -> None:
         """Turn this process into the user's command; returns only when the keeper is gone."""
         os.setsid()
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != keeper:  # it went before the line above
             return
         order = self.order
@@ -297,7 +224,7 @@ class Keeper:
             **os.environ,
             **order.env,
             "TIELINE_ACCELERATOR": order.accelerator,
-            "TIELINE_ACCELERATORS": ",".join(map(str, slots)),
+            "TIELINE_ACCELERATORS": accelerators,
             "TIELINE_ATTEMPT": str(order.attempt),
             "TIELINE_JOB": order.job_id,
             "TIELINE_POOL": order.pool,
@@ -305,6 +232,7 @@ class Keeper:
             "TIELINE_TENANT": order.tenant,
             "TIELINE_TOKEN": order.token,
         }
+        environment.pop("SLURM_JWT", None)  # slurmrestd hands the token that it was asked with on
         log = os.open(self.path(LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.chdir(order.workdir)
@@ -323,10 +251,16 @@ class Keeper:
         while tree.reap() and tree.status is None and end is None:
             left_s = end_at - time.monotonic()
             if left_s > 0:
-                end = self.asked_to_end(min(left_s, 3600.0))
+                end = self.asked_to_end(left_s)
             else:
                 end = Ended("failed", f"time limit of {limit_s:.10g} s")
-        tree.end(self.order.grace_s)
+        if self.pulse:
+            end = end or self.settled()
+            if end and end.phase == "evicted":
+                with suppress(OSError):  # it may be killed before it can record its end
+                    write_json(self.path(EVICTING), {"detail": end.detail})
+        grace_s = self.order.grace_s if end is None or end.grace_s is None else end.grace_s
+        tree.end(grace_s, self.pulse.beat if self.pulse else bool)
         code = os.waitstatus_to_exitcode(tree.status or 0)
         if end is None and code < 0:
             end = Ended("failed", f"killed by signal {-code}")
@@ -335,8 +269,20 @@ class Keeper:
         end.exit_code = code if code >= 0 else 128 - code
         raise end
 
+    def settled(self) -> Ended | None:
+        """Give the end that the site asked for when the command was a little faster than us."""
+        received = signal.sigtimedwait(_STOP_SIGNALS, _SETTLE_S)
+        if received is None:
+            return None
+        if os.path.exists(self.path(CANCEL)):
+            return Ended("stopped", "cancelled")
+        return _evicted(received.si_signo)
+
     def write_result(self, end: Ended) -> None:
-        """Write the end record durably; waits while the disk is full."""
+        """Write the end record durably; waits while the disk is full.
+
+        One that is there stays: an engine that had given up the run has written it.
+        """
         record = {
             "phase": end.phase,
             "started_at": self.started_at,
@@ -346,38 +292,64 @@ class Keeper:
         }
         while True:
             try:
-                return write_json(self.path(ENDED), record, durable=True)
+                write_json(self.path(ENDED), record, durable=True, exclusive=True)
             except OSError as problem:
-                if problem.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                if problem.errno not in _FULL:
                     raise
-            time.sleep(1.0)
+            else:
+                return
+            if self.pulse:
+                self.pulse.beat()
+            time.sleep(min(1.0, self.order.poll_s))
 
 
-def main(directory: str) -> None:
-    """Run the order in the directory, under a guard and a keeper."""
-    os.set_inheritable(LOCK_FD, False)
+def _evicted(number: int) -> Ended:
+    return Ended("evicted", f"the site ended its wrapper with {signal.Signals(number).name}")
+
+
+def guard(keeper: int, pulse: Pulse | None) -> int:
+    """Wait for the keeper, end what it leaves; give the exit code of this program."""
+    tree = Tree(keeper)
+    while tree.status is None:
+        left_s = pulse.left_s() if pulse else 3600.0
+        if left_s <= 0:
+            break
+        received = signal.sigtimedwait(_WATCHED, left_s)
+        if received and received.si_signo in _STOP_SIGNALS:
+            os.kill(keeper, signal.SIGTERM)
+        tree.reap()
+    tree.end(grace_s=0)
+    code = os.waitstatus_to_exitcode(tree.status or 0)
+    return code if code >= 0 else TRY_AGAIN
+
+
+def main(directory: str) -> int:
+    """Run the order in the directory, under a guard and a keeper; give the exit code."""
+    with open(os.path.join(directory, ORDER), encoding="utf-8") as file:
+        order = SimpleNamespace(**{**_DEFAULTS, **json.load(file)})
+    if os.stat(directory).st_uid != os.geteuid():
+        raise SystemExit(f"{directory} belongs to another user than the one that is to run it")
+    highest = LOCK_FD if order.slots else 2
     for fd in map(int, os.listdir("/proc/self/fd")):
         with suppress(OSError):  # among them that of the listing itself, closed by now
-            os.close(fd if fd > LOCK_FD else -1)
+            os.close(fd if fd > highest else -1)
+    if order.slots:
+        os.set_inheritable(LOCK_FD, False)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
-    with open(os.path.join(directory, ORDER), encoding="utf-8") as file:
-        order = SimpleNamespace(**json.load(file))
-    slots_fd = os.open(order.slots, os.O_RDWR | os.O_CREAT, 0o600)
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    # Opened before the fork: the guard holds what the keeper takes.
+    slots = Slots(order.slots, order.capacity, order.per_node) if order.slots else None
+    pulse = Pulse(os.path.join(directory, PULSE), order.lease_s) if order.lease_s else None
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     keeper = os.fork()
     if keeper == 0:
         os.setsid()  # a signal to the process group of one does not reach the other
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        Keeper(directory, order, slots_fd).run()
-        return
-    tree = Tree(keeper)
-    while tree.status is None:
-        signal.sigwaitinfo([signal.SIGCHLD])
-        tree.reap()
-    tree.end(grace_s=0)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        Keeper(directory, order, slots, pulse).run()
+        return 0
+    return guard(keeper, pulse)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
-    os._exit(0)  # leave the memory to the kernel: a tidy interpreter exit costs milliseconds
+    # Leave the memory to the kernel: a tidy interpreter exit costs milliseconds.
+    os._exit(main(sys.argv[1]))
