@@ -1,7 +1,7 @@
 # One entry per task. Each sets up what it needs; a second run spends no time on that.
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint bench format lock
+.PHONY: help setup demo test lint audit bench format lock servers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -12,18 +12,27 @@ setup: ## Build .venv, so that .venv/bin/tieline works
 demo: setup ## Join three centres on this machine and run real jobs on them
 	@$(BIN)/tieline demo
 
-# Lint goes first: it is quick, and the last line is then the summary of the tests.
-test: lint ## Run the checks and every test
+# Lint goes first: it is quick, and the last line is then the summary of the tests. Meanwhile the
+# servers that tests need are installed, where that may be done.
+test: ## Run the checks and every test
+	@$(MAKE) --no-print-directory -j 2 lint servers
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: setup ## Check style, types, layers and dependencies
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry src
 	$(BIN)/mypy
 
-bench: setup ## Measure speed and memory
+audit: setup ## Look for known faults of the libraries; asks a service on the internet
+	$(BIN)/pip-audit --requirement requirements.lock --disable-pip
+
+servers:
+	@scripts/test_servers.sh
+
+bench: setup servers ## Measure speed and memory
 	$(BIN)/python benchmarks/all.py
 
 format: setup ## Mend what the tools can mend

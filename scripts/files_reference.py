@@ -14,14 +14,14 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from tieline.files import job, network_fields, plan_fields
+from tieline.files import access, job, network_fields, plan_fields
 from tieline.files.plan_values import Money
 from tieline.files.schema import fields, place
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "files.md"
 
 _TABLE: Final = re.compile(r"(<!-- fields: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_MODELS: Final = {**vars(network_fields), **vars(job), **vars(plan_fields)}
+_MODELS: Final = {**vars(network_fields), **vars(job), **vars(access), **vars(plan_fields)}
 
 
 def updated(page: str) -> str:

@@ -7,27 +7,17 @@
 # PYTHON=/path/to/python names the interpreter a new .venv is built on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/apt.sh
+. scripts/apt.sh
 
 readonly venv=.venv
 readonly python="$venv/bin/python"
 readonly warm=src/tieline/simulation/warm.py
 
-say() { printf 'setup: %s\n' "$*" >&2; }
-fail() { say "$@"; exit 1; }
 fresh() { [ -x "$python" ] && [ "$(cat "$venv/$1.stamp" 2>/dev/null)" = "$2" ]; }
 stamp() { printf '%s\n' "$2" >"$venv/$1.stamp"; }
 supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; }
-may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
-
-apt_install() {
-    say "installing $* with apt-get"
-    export DEBIAN_FRONTEND=noninteractive
-    local -r options=(-qq -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120)
-    {
-        apt-get "${options[@]}" update
-        apt-get "${options[@]}" install --no-install-recommends --yes "$@"
-    } </dev/null >/dev/null || fail "apt-get could not install $*; see the lines above"
-}
+get() { apt_install "$@" || fail "apt-get could not install $*; see the lines above"; }
 
 find_python() {
     local candidate
@@ -48,7 +38,7 @@ usable_python() {
         may_install || fail "Python 3.11, 3.12 or 3.13 is missing." \
             "Install it (on Debian 12, as root: apt-get install python3 python3-venv)" \
             "or name one: make setup PYTHON=/path/to/python3.11"
-        apt_install python3 python3-venv
+        get python3 python3-venv
         base=$(find_python) || fail "this system's python3 is older than 3.11;" \
             "install Python 3.11 and name it: make setup PYTHON=/path/to/python3.11"
     fi
@@ -56,7 +46,7 @@ usable_python() {
         package=$("$base" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
         may_install || fail "$base cannot make virtual environments: its venv module is missing." \
             "On Debian, as root: apt-get install $package"
-        apt_install "$package"
+        get "$package"
     fi
     printf '%s\n' "$base"
 }

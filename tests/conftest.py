@@ -1,14 +1,19 @@
-"""What every test shares: the traces, how hard properties are tried, no skipping in CI."""
+"""What every test shares: traces and servers, how hard properties are tried, no skips in CI."""
 
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bed import postgres, slurm, ssh
+from bed.machine import Missing
+
+Bed = TypeVar("Bed")
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +27,17 @@ settings.register_profile(
     "ci", settings.get_profile("dev"), max_examples=200, derandomize=True, print_blob=True
 )
 settings.load_profile("ci" if IN_CI else "dev")
+
+
+def allowed_s(item: pytest.Item) -> float:
+    """Give the time that a test is given by its own mark, where it has one."""
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark else 0.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that may take longest go first: a long one at the end is waited for alone."""
+    items.sort(key=allowed_s, reverse=True)
 
 
 def refuse_skip(report: Report) -> Report:
@@ -54,6 +70,39 @@ def traces() -> Path:
             "or get one with `tieline trace download NAME`"
         )
     return folder
+
+
+def standing(bed: AbstractContextManager[Bed]) -> Iterator[Bed]:
+    """Give what stands on a bed, or skip what needs it and say how to get it."""
+    try:
+        with bed as server:
+            yield server
+    except Missing as want:
+        pytest.skip(str(want))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """Give a PostgreSQL server; a test that stops it starts it again."""
+    yield from standing(postgres.running())
+
+
+@pytest.fixture(scope="session")
+def ssh_server() -> Iterator[ssh.Server]:
+    """Give an sshd on loopback; a test that stops it starts it again."""
+    yield from standing(ssh.running())
+
+
+@pytest.fixture(scope="session")
+def slurm_clusters() -> Iterator[Mapping[str, slurm.Cluster]]:
+    """Give three Slurm clusters on loopback; a test leaves them as it found them."""
+    yield from standing(slurm.several(options=slurm.Options(socket=True, ssh=True)))
+
+
+@pytest.fixture(scope="module")
+def distant_clusters() -> Iterator[Mapping[str, slurm.Cluster]]:
+    """Give three Slurm clusters with networks of their own, which can be cut off."""
+    yield from standing(slurm.several(options=slurm.Options(cable=True, ssh=True)))
 
 
 @pytest.fixture(scope="session")
