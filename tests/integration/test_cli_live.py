@@ -1,171 +1,22 @@
 """The commands that talk to a control plane, against a real one in a process of its own."""
 
-import json
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
-from typing import Any
 
 import pytest
 
-from tieline.cli.main import main
-from tieline.client import Client, find_url
-from tieline.control.lifecycle import Status
+from terminal import JOB, Terminal
 
-NETWORK = """
-name: twins
-regions: [{id: east}, {id: west}]
-links: [{between: [east, west], bandwidth_gbit_s: 100}]
-sites:
-  - id: one
-    region: east
-    engine: {kind: local}
-    pools: [{accelerator: nvidia-h200-sxm, nodes: 1, accelerators_per_node: 4, trust: [open]}]
-  - id: two
-    region: west
-    engine: {kind: local}
-    pools: [{accelerator: huawei-910b2, nodes: 1, accelerators_per_node: 2, trust: [sensitive]}]
-tenants: [{id: lab, home: one}, {id: clinic, home: two}]
-"""
-JOB = """
-tenant: lab
-name: {name}
-workload: {{class: hpc}}
-accelerators: {{count: {count}}}
-stacks: {{cuda: {{command: {command}}}}}
-sensitivity: {sensitivity}
-estimate: 1s
-"""
 Eventually = Callable[[Callable[[], object]], None]
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:  # noqa: ANN401 - JSON is any
-        """The one JSON document on standard output."""
-        return json.loads(self.out)
-
-
-class Terminal:
-    """Runs `tieline` in this process, as from a shell."""
-
-    def __init__(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self.capsys = capsys
-        self.monkeypatch = monkeypatch
-
-    def __call__(self, *arguments: str) -> Ran:
-        """Run a command and give what it left."""
-        self.monkeypatch.setattr(sys, "argv", ["tieline", *arguments])
-        self.capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Ran(code, *self.capsys.readouterr())
-
-    def good(self, *arguments: str) -> Ran:
-        """Run a command that has to succeed, without a word on standard error."""
-        ran = self(*arguments)
-        assert (ran.code, ran.err) == (0, ""), ran
-        return ran
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of everything here."""
-    return tmp_path_factory.mktemp("live")
-
-
-@pytest.fixture(scope="module")
-def home(folder: Path) -> Iterator[Path]:
-    """Serve the network from a real process; give the state folder in which it left its note."""
-    network, home = folder / "network.yaml", folder / "state"
-    network.write_text(NETWORK)
-    command = [str(Path(sys.executable).with_name("tieline")), "up", str(network)]
-    process = subprocess.Popen(
-        [*command, "--listen", "127.0.0.1:0"],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env=os.environ | {"XDG_STATE_HOME": str(home)},
-    )
-    assert process.stdout is not None
-    assert " is up at http://127.0.0.1:" in process.stdout.readline()
-    yield home
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=30)
-    assert "stopped" in said
-    assert process.returncode == 0
-
-
-@pytest.fixture
-def tieline(
-    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Terminal]:
-    """Give a terminal of 80 columns whose user has started the control plane; end its jobs."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(home))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("TIELINE_URL", raising=False)
-    terminal = Terminal(capsys, monkeypatch)
-    yield terminal
-    monkeypatch.setenv("XDG_STATE_HOME", str(home))
-    monkeypatch.delenv("TIELINE_URL", raising=False)
-    with Client(find_url()) as client:
-        left = client.jobs(status=[status for status in Status if not status.ended])
-        client.wait([client.cancel(job.id) for job in left], timeout_s=30)
-
-
-@pytest.fixture
-def job_file(tmp_path: Path) -> Callable[..., str]:
-    """Give the function that writes a job file."""
-
-    def write(
-        command: str = "echo hello",
-        *,
-        name: str = "greet",
-        count: int = 1,
-        sensitivity: str = "open",
-    ) -> str:
-        file = tmp_path / f"{name}.yaml"
-        text = JOB.format(
-            command=json.dumps(command), name=name, count=count, sensitivity=sensitivity
-        )
-        file.write_text(text)
-        return str(file)
-
-    return write
-
-
 JobFile = Callable[..., str]
-
-
-def submitted(ran: Ran) -> str:
-    """Give the id of the one job that was submitted."""
-    match = re.match(r"(job-\d{6}) \w+\n", ran.out)
-    assert match
-    return match[1]
 
 
 def test_submit_wait_and_look(tieline: Terminal, job_file: JobFile) -> None:
     """A job goes in, is waited for, and everything about it can be looked at."""
     sent = tieline.good("submit", job_file("echo hello from $TIELINE_POOL"), "--wait")
-    job = submitted(sent)
+    job = sent.job
     assert re.search(rf"{job} +succeeded +0 +\d\.\ds +one/nvidia-h200-sxm", sent.out)
     assert tieline.good("logs", job).out == "hello from one/nvidia-h200-sxm\n"
     assert tieline.good("logs", job, "--follow").out == "hello from one/nvidia-h200-sxm\n"
@@ -186,7 +37,7 @@ def test_a_failure_is_told(tieline: Terminal, job_file: JobFile) -> None:
     """`--wait` ends with exit code 1 when a job did not succeed, and says where to look."""
     sent = tieline("submit", job_file("echo oh no >&2; exit 7"), "--wait")
     assert (sent.code, sent.err) == (1, "")
-    job = submitted(sent)
+    job = sent.job
     assert re.search(rf"{job} +failed +7 ", sent.out)
     assert sent.out.endswith(f"tieline logs {job}\n")
     assert tieline.good("logs", job).out == "oh no\n"
@@ -194,8 +45,8 @@ def test_a_failure_is_told(tieline: Terminal, job_file: JobFile) -> None:
 
 def test_a_key_submits_once(tieline: Terminal, job_file: JobFile) -> None:
     """The same submission under the same key adds nothing; another one is refused."""
-    first = submitted(tieline.good("submit", job_file(), "--key", "k"))
-    assert submitted(tieline.good("submit", job_file(), "--key", "k")) == first
+    first = tieline.good("submit", job_file(), "--key", "k").job
+    assert tieline.good("submit", job_file(), "--key", "k").job == first
     other = tieline("submit", job_file("true"), "--key", "k")
     assert (other.code, other.out) == (1, "")
     assert first in other.err
@@ -203,7 +54,7 @@ def test_a_key_submits_once(tieline: Terminal, job_file: JobFile) -> None:
 
 def test_cancel_ends_jobs(tieline: Terminal, job_file: JobFile, eventually: Eventually) -> None:
     """Cancelled jobs end, whether they run or wait; one that has ended is left as it is."""
-    jobs = [submitted(tieline.good("submit", job_file("sleep 100", count=4))) for _ in range(2)]
+    jobs = [tieline.good("submit", job_file("sleep 100", count=4)).job for _ in range(2)]
     eventually(lambda: "running" in tieline.good("job", jobs[0]).out)
     assert tieline("logs", jobs[0]).err == f"{jobs[0]} is running and has no output\n"
     said = tieline.good("cancel", *jobs).out
@@ -215,7 +66,7 @@ def test_cancel_ends_jobs(tieline: Terminal, job_file: JobFile, eventually: Even
 
 def test_why_says_never(tieline: Terminal, job_file: JobFile, eventually: Eventually) -> None:
     """For a job that no pool can run `why` says never, pool by pool, and what would help."""
-    job = submitted(tieline.good("submit", job_file(sensitivity="sensitive")))
+    job = tieline.good("submit", job_file(sensitivity="sensitive")).job
     eventually(lambda: tieline.good("why", job, "--json").document["pools"])
     said = tieline.good("why", job).out
     assert "No pool can ever run it as it is" in said
@@ -231,7 +82,7 @@ def test_why_says_never(tieline: Terminal, job_file: JobFile, eventually: Eventu
 
 def test_pools_and_prices(tieline: Terminal, job_file: JobFile, eventually: Eventually) -> None:
     """While a pool is full and a job waits for it, it is shown as full, with a price."""
-    jobs = [submitted(tieline.good("submit", job_file("sleep 100", count=4))) for _ in range(2)]
+    jobs = [tieline.good("submit", job_file("sleep 100", count=4)).job for _ in range(2)]
     eventually(
         lambda: re.search(r"one/nvidia-h200-sxm +4/4 +0 +0 +1 +1", tieline.good("pools").out)
     )
@@ -252,9 +103,9 @@ def test_why_foretells_and_names_a_remedy(
     tieline: Terminal, job_file: JobFile, eventually: Eventually
 ) -> None:
     """For a waiting job `why --json` has its rivals, its forecast and the change that helps."""
-    first = submitted(tieline.good("submit", job_file("sleep 100", count=4)))
+    first = tieline.good("submit", job_file("sleep 100", count=4)).job
     eventually(lambda: tieline.good("job", first, "--json").document["status"] == "running")
-    waits = submitted(tieline.good("submit", job_file(count=2)))
+    waits = tieline.good("submit", job_file(count=2)).job
     eventually(lambda: tieline.good("why", waits, "--json").document["forecast"])
     found = tieline.good("why", waits, "--json").document
     told = found["forecast"]
@@ -262,7 +113,7 @@ def test_why_foretells_and_names_a_remedy(
     assert (told["never"], told["pool"]) == (False, "one/nvidia-h200-sxm")
     (rival,) = found["pools"][0]["rivals"]
     assert (rival["job"], rival["running"], rival["count"]) == (first, True, 4)
-    never = submitted(tieline.good("submit", job_file(sensitivity="sensitive")))
+    never = tieline.good("submit", job_file(sensitivity="sensitive")).job
     eventually(lambda: tieline.good("why", never, "--json").document["forecast"])
     found = tieline.good("why", never, "--json").document
     assert found["forecast"]["never"] is True
@@ -286,7 +137,7 @@ def test_screens_fit_the_terminal(
 ) -> None:
     """No line is wider than the terminal, whatever its width."""
     name = "a-job-with-a-name-that-goes-on-and-on-until-it-is-too-long"
-    job = submitted(tieline.good("submit", job_file(name=name, sensitivity="sensitive")))
+    job = tieline.good("submit", job_file(name=name, sensitivity="sensitive")).job
     monkeypatch.setenv("COLUMNS", width)
     for arguments in (["jobs"], ["job", job], ["why", job], ["pools"], ["prices"]):
         lines = tieline.good(*arguments).out.splitlines()

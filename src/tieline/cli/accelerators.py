@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tieline.cli.suggestions import accelerator_ids
 from tieline.model.accelerator import FIGURES, REFERENCE, Accelerator, Rate
 from tieline.model.catalogue import catalogue, nearest, stacks
 from tieline.model.class_rates import roofline
@@ -45,7 +46,7 @@ _COLUMNS: Final = (
 
 
 @click.command()
-@click.argument("accelerator", metavar="[ID]", required=False)
+@click.argument("accelerator", metavar="[ID]", required=False, shell_complete=accelerator_ids)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--class",

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import click
 
+from tieline.files.access import access_from
+from tieline.files.array import JobArray
 from tieline.files.document import Document
 from tieline.files.fit import Offer, job_faults, nowhere, usable_pools
-from tieline.files.job import JobFields, job_to_dict, jobs_from
+from tieline.files.job import JobFields, entries_from, entry_to_dict
 from tieline.files.network import network_from, network_to_dict, read_network
 from tieline.files.network_fields import NetworkFields
 from tieline.files.plan import plan_from, plan_to_dict
@@ -30,6 +32,8 @@ _WRONG: Final = 2
 _NAMED: Final = 4
 #: The fields that a plan needs and no other file has.
 _OF_PLANS: Final = {"quarters", "demand"}
+#: The fields that an access file has and no other.
+_OF_ACCESS: Final = {"tokens", "oidc", "hosts", "proxies", "public_metrics"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Contents:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--network", "network_file", metavar="NETWORK", help="Check jobs against it, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -88,6 +92,8 @@ def read_contents(file: str, offer: Offer | None) -> Contents:
     if top & _OF_PLANS:
         plan = plan_from(document, name=Path(file).stem)
         return Contents("plan", (_of_plan(plan),), plan_to_dict(document))
+    if top & _OF_ACCESS:
+        return Contents("access file", (_of_access(document, file),), document.data)
     as_network = len(top & fields(NetworkFields).keys())
     as_job = len(top & {"jobs", *fields(JobFields)})
     if not as_network and not as_job:
@@ -100,11 +106,12 @@ def read_contents(file: str, offer: Offer | None) -> Contents:
     if as_network > as_job:
         network = network_from(document, name=Path(file).stem)
         return Contents("network", (_of_network(network),), network_to_dict(network))
-    specs = jobs_from(document)
+    entries = entries_from(document)
     if offer:
+        specs = [one.spec if isinstance(one, JobArray) else one for one in entries]
         document.demand(_misfits(document, specs, offer))
-    summary = tuple(_of_job(spec, offer) for spec in specs)
-    return Contents("job", summary, [job_to_dict(spec) for spec in specs])
+    summary = tuple(_of_entry(one, offer) for one in entries)
+    return Contents("job", summary, [entry_to_dict(one) for one in entries])
 
 
 def _misfits(document: Document, specs: Sequence[JobSpec], offer: Offer) -> Iterator[Fault]:
@@ -134,6 +141,15 @@ def _of_network(network: Network) -> str:
     return f"{_counted(counts)}; {_stocked(models)}"
 
 
+def _of_access(document: Document, file: str) -> str:
+    """Give in one line who may come in."""
+    rules = access_from(document, folder=Path(file).parent)
+    ways = ["tokens"] if rules.tokens else []
+    ways += [f"JSON Web Tokens of {rules.oidc.issuer}"] if rules.oidc else []
+    names = f"; served as {', '.join(sorted(rules.hosts))}" if rules.hosts else ""
+    return f"{' and '.join(ways)}{names}"
+
+
 def _of_plan(plan: PlanSpec) -> str:
     """Give a plan in one line."""
     models: Counter[str] = Counter()
@@ -161,6 +177,13 @@ def _stocked(models: Counter[str]) -> str:
     chips = ", ".join(f"{count:,} {model}" for model, count in models.most_common(_NAMED))
     more = f" and {len(models) - _NAMED} more models" if len(models) > _NAMED else ""
     return f"{models.total():,} accelerators: {chips}{more}"
+
+
+def _of_entry(entry: JobSpec | JobArray, offer: Offer | None) -> str:
+    """Give a job or an array in one line."""
+    if isinstance(entry, JobSpec):
+        return _of_job(entry, offer)
+    return f"array of {len(entry.indices):,}, each {_of_job(entry.spec, offer)}"
 
 
 def _of_job(spec: JobSpec, offer: Offer | None) -> str:

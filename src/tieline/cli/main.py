@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from tieline import __version__
 from tieline.model.errors import InputError, TielineError
@@ -18,10 +19,15 @@ COMMANDS: Final = {
         "tieline.cli.accelerators",
         "Show the accelerators known, or everything about one: figures, rates, sources.",
     ),
+    "audit": ("tieline.cli.audit", "Check a store: its event log, its jobs, its promises."),
     "cancel": ("tieline.cli.jobs", "Ask for the end of jobs."),
     "check": (
         "tieline.cli.check",
         "Check network and job files: every mistake with its line, or what a file holds.",
+    ),
+    "completion": (
+        "tieline.cli.completion",
+        "Print the script by which a shell completes commands, options and ids.",
     ),
     "demo": (
         "tieline.cli.demo.command",
@@ -34,9 +40,15 @@ COMMANDS: Final = {
     "pools": ("tieline.cli.pools", "Show every pool: what is in use, free and waited for."),
     "prices": ("tieline.cli.pools", "Show what an accelerator-hour is worth at each pool."),
     "replay": ("tieline.cli.replay", "Run a recorded trace through the scheduler."),
+    "site": ("tieline.cli.site", "Look at sites, close them to new work, find their pools."),
     "submit": ("tieline.cli.submit", "Submit the jobs of a file."),
+    "token": (
+        "tieline.cli.token",
+        "Make, list and revoke the tokens of an API that asks for them.",
+    ),
     "trace": ("tieline.cli.trace", "Look at recorded jobs, convert them, fetch public ones."),
     "up": ("tieline.cli.up", "Serve a network: the scheduling loop and the HTTP API."),
+    "whoami": ("tieline.cli.whoami", "Say whom the control plane takes you for."),
     "why": ("tieline.cli.why", "Say why a job is where it is: every pool's answer."),
 }
 
@@ -57,6 +69,13 @@ class LazyGroup(click.Group):
         module, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), cmd_name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Give the commands that begin so, without importing any, and the options."""
+        lines = {name: line for name, (_, line) in sorted(COMMANDS.items())}
+        found = [CompletionItem(name, help=line) for name, line in lines.items()]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [one for one in found if one.value.startswith(incomplete)] + options
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their lines, without importing any of them."""

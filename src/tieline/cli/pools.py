@@ -25,7 +25,7 @@ def pools(url: str | None, *, as_json: bool) -> None:
     for pool in found.pools:
         made.add_row(
             pool.id,
-            f"{pool.capacity - pool.free}/{pool.capacity}",
+            f"{pool.usable - pool.free}/{pool.usable}",
             f"{pool.free}",
             f"{pool.largest}",
             f"{pool.running}",
@@ -36,8 +36,10 @@ def pools(url: str | None, *, as_json: bool) -> None:
     for pool in found.pools:
         if not pool.open:
             screen.print(_closed(pool))
-    used = sum(pool.capacity - pool.free for pool in found.pools)
-    capacity = sum(pool.capacity for pool in found.pools)
+        if pool.usable < pool.capacity:
+            screen.print(_withheld(pool))
+    used = sum(pool.usable - pool.free for pool in found.pools)
+    capacity = sum(pool.usable for pool in found.pools)
     screen.print(
         f"\n{used:,} of {capacity:,} accelerators in use. node: most free on one node; jobs: "
         f"running; wait: jobs that may run there",
@@ -47,6 +49,11 @@ def pools(url: str | None, *, as_json: bool) -> None:
 
 def _closed(pool: Pool) -> Text:
     return Text(f"{pool.id} takes no new work: {pool.problem or 'closed'}", style="red")
+
+
+def _withheld(pool: Pool) -> Text:
+    gone = f"{pool.capacity - pool.usable:,} of {pool.capacity:,}"
+    return Text(f"{pool.id}: {gone} do not work now, or strangers hold them", style="yellow")
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What the commands that talk to a control plane share: where it is, and unknown jobs."""
+"""What the commands that talk to a control plane share: where it is, and what is unknown to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +19,16 @@ AS_JSON: Final = click.option(
 )
 
 
+#: What helps against an unknown id.
+_JOBS: Final = "`tieline jobs` lists the jobs"
+SITES: Final = "`tieline site list` lists the sites"
+
+
 @contextmanager
-def connected(url: str | None) -> Iterator[Client]:
-    """Give a client of the control plane, and say what to do about an unknown job."""
+def connected(url: str | None, lister: str = _JOBS) -> Iterator[Client]:
+    """Give a client of the control plane, and say what to do about an unknown id."""
     with Client(find_url(url)) as client:
         try:
             yield client
         except NotFoundError as error:
-            raise InputError(f"{error}; `tieline jobs` lists the jobs") from None
+            raise InputError(f"{error}; {lister}") from None

@@ -45,8 +45,8 @@ _WARM_UP: Final = 2
 
 
 @click.command()
-@click.argument("network_file", metavar="NETWORK")
-@click.argument("trace_file", metavar="TRACE")
+@click.argument("network_file", metavar="NETWORK", type=click.Path())
+@click.argument("trace_file", metavar="TRACE", type=click.Path())
 @FORMAT
 @OPTIONS
 @click.option(

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tieline.control.lifecycle import Status
 from tieline.model.units import format_duration
-from tieline.wire.schemas import Estimate, Job, named
+from tieline.wire.schemas import Estimate, Event, Job, named
 
 #: An elastic column is not cut below this width.
 _LEAST_ELASTIC: Final = 10
@@ -108,6 +108,17 @@ def fitted(made: Table, width: int, *, elastic: str, spare: Sequence[str]) -> li
 def status_text(status: Status) -> Text:
     """Give a status in its colour."""
     return Text(named(status), style=_STYLES[status])
+
+
+def event_text(event: Event) -> str:
+    """Give what happened to a job in plain words."""
+    parts = [event.event.replace("-", " ")]
+    if "pool" in event.data:
+        parts.append(f"on {event.data['pool']}")
+    if "exit_code" in event.data:
+        parts.append(f"with exit code {event.data['exit_code']}")
+    detail = f": {event.data['detail']}" if "detail" in event.data else ""
+    return " ".join(parts) + detail
 
 
 def span(seconds: float | None) -> str:

@@ -39,7 +39,7 @@ def trace() -> None:
 
 
 @trace.command()
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @FORMAT
 @OPTIONS
 @_AS_JSON
@@ -53,8 +53,8 @@ def describe(file: str, *, kind: str | None, options: Sequence[str], as_json: bo
 
 
 @trace.command()
-@click.argument("file")
-@click.argument("out")
+@click.argument("file", type=click.Path())
+@click.argument("out", type=click.Path())
 @FORMAT
 @OPTIONS
 @_AS_JSON

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tieline.cli.remote import AS_JSON, URL, connected
 from tieline.cli.screen import console, estimate_text, print_json, span, status_text, table
+from tieline.cli.suggestions import job_ids
 from tieline.wire.schemas import PoolReasons, Rival, Why
 
 _RIVALS: Final = "whom it would have to beat"
@@ -17,7 +18,7 @@ _POOLS: Final = 8
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @AS_JSON
 @URL
 def why(job_id: str, url: str | None, *, as_json: bool) -> None:
@@ -93,7 +94,8 @@ def _rival(one: Rival, now: float) -> str:
     what = "waits" if one.ends_at is None else f"runs for {span(one.ends_at - now)} more"
     if one.ends_at is not None and one.ends_at <= now:
         what = "runs past its estimate"
-    return f"{one.job} ({one.worth_per_h:.3g}, x{one.count}) {what}"
+    job = one.job or "another tenant's job"
+    return f"{job} ({one.worth_per_h:.3g}, x{one.count}) {what}"
 
 
 def _show_changes(screen: Console, found: Why) -> None:

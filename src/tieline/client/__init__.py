@@ -3,11 +3,23 @@
 with Client("http://127.0.0.1:8421") as client:
     jobs = client.submit([spec], count=10)
     done = client.wait(jobs)
+
+docs/how-to/use-the-python-client.md has more. Job specifications come from `tieline.files.job`.
 """
 
 from typing import Final
 
 from tieline.client.address import find_url
-from tieline.client.http import Client, NoControlPlane, Refusal
+from tieline.client.errors import NoControlPlane, RateLimited, Refusal, Unauthorised
+from tieline.client.following import Sighting
+from tieline.client.http import Client
 
-__all__: Final = ["Client", "NoControlPlane", "Refusal", "find_url"]
+__all__: Final = [
+    "Client",
+    "NoControlPlane",
+    "RateLimited",
+    "Refusal",
+    "Sighting",
+    "Unauthorised",
+    "find_url",
+]
