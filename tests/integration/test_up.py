@@ -1,5 +1,6 @@
 """`tieline up` as a process: how it starts, what it refuses, how it ends and goes on."""
 
+import json
 import os
 import re
 import signal
@@ -14,12 +15,14 @@ from typing import Final
 
 import pytest
 
+from front import certificate
 from tieline.cli.up import up
-from tieline.client import Client
+from tieline.client import Client, Unauthorised
 from tieline.control.lifecycle import Status
 from tieline.model.errors import InputError
 from tieline.model.job import JobSpec
 from tieline.model.workload import Workload
+from tieline.service.store_tokens import tokens_of
 
 NETWORK: Final = """
 name: solo
@@ -153,8 +156,8 @@ def test_a_second_one_on_the_same_network_is_refused(machine: Machine) -> None:
         ("127.0.0.1", "write HOST:PORT"),
         ("127.0.0.1:99999", "write HOST:PORT"),
         ("127.0.0.1:80/x", "write HOST:PORT"),
-        ("0.0.0.0:8421", "listens on this machine only"),
-        ("example.org:8421", "listens on this machine only"),
+        ("0.0.0.0:8421", "others can reach it; needed: --access"),
+        ("example.org:8421", "needed: --access .*; and --tls-cert and --tls-key"),
     ],
 )
 def test_an_address_that_cannot_be_is_refused(machine: Machine, listen: str, words: str) -> None:
@@ -163,6 +166,67 @@ def test_an_address_that_cannot_be_is_refused(machine: Machine, listen: str, wor
     with pytest.raises(InputError, match=words) as refusal:
         up.main([network, "--listen", listen], standalone_mode=False)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--listen", "0.0.0.0:0", "--access", "access.yaml"), "needed: --tls-cert and --tls-key"),
+        (("--listen", "0.0.0.0:0", "--behind-tls-proxy"), "needed: --access ACCESS.yaml"),
+        (("--behind-tls-proxy",), "needed: --access ACCESS.yaml"),
+        (("--tls-cert", "cert.pem"), "--tls-cert, --tls-key: give both or none"),
+        (("--tls-cert", "no.pem", "--tls-key", "key.pem"), "--tls-cert no.pem: No such file"),
+        (("--tls-cert", "cert.pem", "--tls-key", "access.yaml"), "no certificate in PEM with its"),
+        (("--tls-cert", "cert.pem", "--tls-key", "locked.pem"), "without password"),
+        (("--tls-cert", "cert.pem", "--tls-key", "key.pem", "--behind-tls-proxy"), "does TLS"),
+        (("--api-only",), "--api-only: needs a --store that several processes share"),
+        (("--access", "wrong.yaml"), "wrong.yaml:1: token: unknown field"),
+        (("--access", "nowhere.yaml"), "nowhere.yaml"),
+    ],
+)
+def test_a_front_that_does_not_fit_is_refused(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], words: str
+) -> None:
+    """What others can reach needs access rules and TLS; each lack is told in one line."""
+    monkeypatch.chdir(machine.home)
+    certificate(machine.home)
+    Path("access.yaml").write_text("tokens: true")
+    Path("wrong.yaml").write_text("token: true")
+    with pytest.raises(InputError) as refusal:
+        up.main(["solo.yaml", *options], standalone_mode=False)
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_it_faces_a_network(machine: Machine) -> None:
+    """With access rules and a certificate it is reached from elsewhere, by those who are known."""
+    certificate(machine.home)
+    (machine.home / "access.yaml").write_text("hosts: [127.0.0.1]")
+    process = machine.up(
+        *("--listen", "0.0.0.0:0", "--access", "access.yaml", "--dir", "state"),
+        *("--tls-cert", "cert.pem", "--tls-key", "key.pem"),
+        *("--log-format", "json", "--verbose"),
+    )
+    assert process.stdout is not None
+    found = re.search(r"https://127\.0\.0\.1:\d+", process.stdout.readline())
+    assert found, process.communicate(timeout=30)
+    url = found.group()
+    authority = str(machine.home / "cert.pem")
+    with tokens_of(f"sqlite:///{machine.home}/state/tieline.db") as tokens:
+        made = tokens.create_token("ann", "member", tenant="lab")
+    with Client(url, ca=authority) as stranger, pytest.raises(Unauthorised):
+        stranger.jobs()
+    with Client(url, ca=authority, token=made.token) as client:
+        assert client.whoami().tenant == "lab"
+        (done,) = client.wait(client.submit([job("true")]))
+        assert done.status is Status.SUCCEEDED
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in log.splitlines()]
+    asked = [line for line in lines if line["event"] == "request"]
+    assert {line["caller"] for line in asked} == {"ann", "-"}
+    assert all(line["request"] and line["time"] and line["level"] for line in asked)
+    assert made.token[20:] not in log
 
 
 def test_a_port_in_use_is_told(machine: Machine) -> None:

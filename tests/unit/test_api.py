@@ -128,6 +128,17 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/v1/pools"): {},
     ("GET", "/v1/prices"): {},
     ("GET", "/v1/health"): {},
+    ("GET", "/v1/whoami"): {},
+    ("GET", "/v1/events"): {},
+    ("GET", "/v1/live"): {},
+    ("GET", "/v1/ready"): {},
+    ("GET", "/v1/sites"): {},
+    ("POST", "/v1/sites/{site_id}/drain"): {"json": {"reason": "a test"}},
+    ("POST", "/v1/sites/{site_id}/resume"): {},
+    ("GET", "/v1/tokens"): {},
+    ("POST", "/v1/tokens"): {"json": {"name": "ci", "role": "member", "tenant": "lab"}},
+    ("DELETE", "/v1/tokens/{token_id}"): {},
+    ("GET", "/metrics"): {},
 }
 
 
@@ -146,7 +157,9 @@ def test_every_route_is_held_to_the_document(
             assert len(names) == len(set(names))
     (done,) = client.wait(client.submit([spec("echo hello")]))
     for (method, path), request in REQUESTS.items():
-        answer = http.request(method, path.removeprefix("/v1").format(job_id=done.id), **request)
+        place = path.format(job_id=done.id, site_id="two", token_id="none")  # noqa: S106 - an id
+        url = str(http.base_url).removesuffix("/v1/") + place
+        answer = http.request(method, url, **request)
         said = document["paths"][path][method.lower()]["responses"]
         promised = said[str(answer.status_code)]["content"]
         kind = answer.headers["content-type"].partition(";")[0]
@@ -293,7 +306,6 @@ def test_a_mistake_is_told_with_its_field(
         (b'{"tenant": "lab", "tenant": "clinic"}', "'tenant' is given twice"),
         (b'{"estimate": NaN}', "NaN is no number of JSON"),
         (b"\xff\xfe\xff", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
         (b'{"estimate": ' + b"9" * 5000 + b"}", "not JSON"),
     ],
 )

@@ -59,7 +59,7 @@ def test_a_store_that_was_thrown_away_is_noticed(tmp_path: Path) -> None:
 def test_engines_of_later_versions_are_named(tmp_path: Path) -> None:
     """A site whose engine this version does not have, or an unknown option, is refused."""
     first, second = network().sites
-    later = replace(network(), sites=(first, replace(second, engine="slurm")))
+    later = replace(network(), sites=(first, replace(second, engine="ray")))
     odd = replace(network(), sites=(replace(first, engine_options={"partition": "x"}), second))
     for wrong, words in ((later, "west-1.*comes in a later version"), (odd, "takes no options")):
         with pytest.raises(InputError, match=words), running(wrong, Placement(tmp_path / "dir")):

@@ -121,9 +121,9 @@ def test_dictionary_with_mistakes() -> None:
             "allowed: seconds, or text such as 90s, 30min, 2h, 1h30m, 1d or 2:30:00"
         ),
         (
-            "request: kind: unknown field 'kind'; allowed: accelerators, checkpoint, datasets, "
-            "deadline, env, estimate, estimate_on, idempotent, memory_gb, name, preemptible, "
-            "priority and 7 more"
+            "request: kind: unknown field 'kind'; allowed: accelerators, array, checkpoint, "
+            "datasets, deadline, env, estimate, estimate_on, idempotent, memory_gb, name, "
+            "preemptible and 8 more"
         ),
     ]
 

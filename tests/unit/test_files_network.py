@@ -118,6 +118,17 @@ def test_dictionary_of_a_network_is_read_again() -> None:
     ]
 
 
+def test_what_a_site_with_a_scheduler_of_its_own_needs(tmp_path: Path) -> None:
+    """A site may say as whom each tenant's commands run, a pool what it is called there."""
+    file = tmp_path / "net.yaml"
+    accounts = '    region: west\n    accounts: {lab: alice, "*": guests}\n'
+    text = TEXT.replace("    region: west\n", accounts)
+    file.write_text(text.replace("partition: batch", "gres: gpu:h20"))
+    east, west = read_network(file).sites
+    assert west.accounts == {"lab": "alice", "*": "guests"}
+    assert [pool.gres for pool in east.pools] == ["gpu:h20", None]
+
+
 def test_name_is_that_of_the_file(tmp_path: Path) -> None:
     """A network that does not name itself has the name of its file."""
     file = tmp_path / "north.yaml"
@@ -180,6 +191,24 @@ H20 = "nvidia-h20-96, nodes: 4, accelerators_per_node: 8, partition: batch"
             "sensitivity: sensitve",
             "32: datasets[0].sensitivity: unknown sensitivity 'sensitve'; did you mean sensitive?",
             id="sensitivity",
+        ),
+        pytest.param(
+            "region: west\n",
+            "region: west\n    accounts: {lab: alice, lba: bob}\n",
+            "18: sites[1].accounts.lba: unknown tenant 'lba'; did you mean lab?",
+            id="tenant of an account",
+        ),
+        pytest.param(
+            "region: west\n",
+            "region: west\n    accounts: {lab: al ice}\n",
+            "18: sites[1].accounts.lab: 'al ice'; allowed: the name of a user",
+            id="user of an account",
+        ),
+        pytest.param(
+            "partition: batch",
+            "gres: gpu h20",
+            "14: sites[0].pools[0].gres: 'gpu h20'; allowed: a name such as gpu:h200",
+            id="resource of a pool",
         ),
         pytest.param(
             "total: 64",

@@ -75,13 +75,15 @@ def test_only_a_placement_begins_an_attempt() -> None:
 
 
 def test_a_job_waits_again_only_when_its_attempt_has_stopped() -> None:
-    """Back to the queue lead lost, which only fencing brings about, and the end of a stop."""
+    """Back to the queue lead lost, which only fencing brings about, and ends at the site."""
     back = {key for key, after in TRANSITIONS.items() if after is Status.QUEUED}
     lost = {event for (_before, event), after in TRANSITIONS.items() if after is Status.LOST}
+    at_a_site = {Status.SUBMITTED, Status.RUNNING, Status.STOPPING, Status.UNKNOWN}
     assert back == {
         (Status.LOST, Event.REQUEUED),
         (Status.STOPPING, Event.STOPPED),
         (Status.STOPPING, Event.FENCED),
+        *((status, Event.EVICTED) for status in at_a_site),
     }
     assert lost == {Event.FENCED}
 

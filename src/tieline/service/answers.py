@@ -1,10 +1,11 @@
 """From what the control plane tells to what goes over the wire."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from tieline import __version__
+from tieline.control.governance import Token
 from tieline.control.history import Estimate
 from tieline.control.ports import JobRecord, StoredEvent
 from tieline.files.job import job_to_dict
@@ -17,6 +18,8 @@ from tieline.wire import schemas
 
 _SECONDS_PER_HOUR: Final = 3600.0
 
+T = TypeVar("T")
+
 
 def job(record: JobRecord) -> schemas.Job:
     """Give a job without its commands."""
@@ -24,12 +27,23 @@ def job(record: JobRecord) -> schemas.Job:
 
 
 def job_detail(
-    record: JobRecord, expected: Estimate | None, rates: Mapping[str, Rate]
+    record: JobRecord,
+    expected: Estimate | None,
+    rates: Mapping[str, Rate],
+    *,
+    with_commands: bool = True,
 ) -> schemas.JobDetail:
-    """Give a job with all that was submitted, how long it is taken to run, and how fast."""
+    """Give a job with all that was submitted, how long it is taken to run, and how fast.
+
+    Without commands it has no environment either.
+    """
+    spec = job_to_dict(record.spec)
+    if not with_commands:
+        spec.pop("env", None)
+        spec["stacks"] = {stack: {} for stack in spec["stacks"]}
     return schemas.JobDetail(
         **_job_fields(record),
-        spec=job_to_dict(record.spec),
+        spec=spec,
         estimate=_estimate(expected),
         rates={name: schemas.Rate(**asdict(rate)) for name, rate in rates.items()},
     )
@@ -41,34 +55,84 @@ def jobs(records: list[JobRecord], *, limit: int | None = None) -> schemas.Jobs:
     return schemas.Jobs(jobs=[job(record) for record in records], next=following)
 
 
-def events(found: list[StoredEvent]) -> schemas.Events:
-    """Give a job's history."""
+def events(found: list[StoredEvent], *, limit: int) -> schemas.Events:
+    """Give lines of the event log; a page that is full says where the next one begins."""
     return schemas.Events(
         events=[
-            schemas.Event(seq=one.seq, at=one.at, event=one.event, data=dict(one.data))
+            schemas.Event(
+                seq=one.seq,
+                at=one.at,
+                job=one.job_id,
+                event=one.event,
+                data=dict(one.data),
+                hash=one.hash,
+            )
             for one in found
-        ]
+        ],
+        next=found[-1].seq if len(found) == limit else None,
     )
 
 
-def why(found: views.Why) -> schemas.Why:
-    """Give why a job is where it is."""
+def why(found: views.Why, exists: Callable[[str], bool] = lambda _: True) -> schemas.Why:
+    """Give why a job is where it is; jobs that do not exist for the caller go without id."""
     told = found.explanation
     return schemas.Why(
         job=job(found.job),
         sentence=found.sentence,
         estimate=_estimate(found.estimate),
         never=told is not None and told.never,
-        pools=[_pool_reasons(one, found.names) for one in told.answers] if told else [],
+        pools=[_pool_reasons(one, found.names, exists) for one in told.answers] if told else [],
         forecast=None if found.outlook is None else forecast_of(found.outlook, found.pools),
         changes=[] if found.outlook is None else changes_of(found.outlook, found.pools),
         changes_untried=0 if found.outlook is None else found.outlook.remedies.untried,
     )
 
 
-def pools(found: list[views.PoolView]) -> schemas.Pools:
-    """Give all pools as they are now."""
-    return schemas.Pools(pools=[_pool(one) for one in found])
+def pools(
+    found: list[views.PoolView], *, limit: int | None = None, after: str | None = None
+) -> schemas.Pools:
+    """Give all pools as they are now, or a page of them."""
+    page, following = _page(found, lambda one: one.pool.id, limit, after)
+    return schemas.Pools(pools=[_pool(one) for one in page], next=following)
+
+
+def sites(
+    found: list[views.SiteView], *, limit: int | None = None, after: str | None = None
+) -> schemas.Sites:
+    """Give all sites as they are now, or a page of them."""
+    page, following = _page(found, lambda one: one.id, limit, after)
+    return schemas.Sites(sites=[site(one) for one in page], next=following)
+
+
+def site(found: views.SiteView) -> schemas.Site:
+    """Give one site as it is now."""
+    return schemas.Site(
+        id=found.id,
+        region=found.region,
+        engine=found.engine,
+        state=found.state,
+        problem=found.problem,
+        running=found.running,
+        capacity=found.capacity,
+        capacity_now=found.usable,
+        silent_s=found.heard_ago_s,
+    )
+
+
+def tokens(found: list[Token], *, limit: int, after: str | None = None) -> schemas.Tokens:
+    """Give a page of tokens, without their secrets."""
+    page, following = _page(found, lambda one: one.id, limit, after)
+    return schemas.Tokens(tokens=[token(one) for one in page], next=following)
+
+
+def token(found: Token) -> schemas.Token:
+    """Give one token without its secret."""
+    return schemas.Token(**_token_fields(found))
+
+
+def new_token(made: Token, text: str) -> schemas.NewToken:
+    """Give a token with its secret, once."""
+    return schemas.NewToken(**_token_fields(made), token=text)
 
 
 def prices(found: views.Prices, *, history: bool) -> schemas.Prices:
@@ -94,7 +158,7 @@ def health(found: views.Health) -> schemas.Health:
     )
 
 
-def _job_fields(record: JobRecord) -> dict[str, object]:
+def _job_fields(record: JobRecord) -> dict[str, Any]:
     return {
         "id": record.id,
         "seq": record.seq,
@@ -121,7 +185,29 @@ def _estimate(found: Estimate | None) -> schemas.Estimate | None:
     return schemas.Estimate(run_s=found.work_s, on=REFERENCE, basis=found.basis)
 
 
-def _pool_reasons(one: PoolAnswer, names: Sequence[str]) -> schemas.PoolReasons:
+def _token_fields(found: Token) -> dict[str, Any]:
+    fields = asdict(found)
+    del fields["digest"]
+    return fields
+
+
+def _page(
+    found: Sequence[T], name: Callable[[T], str], limit: int | None, after: str | None
+) -> tuple[Sequence[T], str | None]:
+    """Give the entries behind the one of that name, and where the next page begins.
+
+    There is none behind a name that is gone.
+    """
+    if after is not None:
+        names = [name(one) for one in found]
+        found = found[names.index(after) + 1 :] if after in names else ()
+    page = found if limit is None else found[:limit]
+    return page, name(page[-1]) if len(page) < len(found) else None
+
+
+def _pool_reasons(
+    one: PoolAnswer, names: Sequence[str], exists: Callable[[str], bool]
+) -> schemas.PoolReasons:
     to_beat = one.contest.to_beat
     return schemas.PoolReasons(
         pool=one.pool,
@@ -137,7 +223,7 @@ def _pool_reasons(one: PoolAnswer, names: Sequence[str]) -> schemas.PoolReasons:
         to_beat_per_h=None if to_beat is None else to_beat * _SECONDS_PER_HOUR,
         rivals=[
             schemas.Rival(
-                job=names[rival.row],
+                job=names[rival.row] if exists(names[rival.row]) else "",
                 running=rival.running,
                 count=rival.count,
                 worth_per_h=rival.worth * _SECONDS_PER_HOUR,
@@ -157,6 +243,7 @@ def _pool(one: views.PoolView) -> schemas.Pool:
         trust=sorted(one.pool.trust),
         nodes=one.pool.nodes,
         capacity=one.pool.capacity,
+        usable=one.usable,
         free=one.free,
         largest=one.largest,
         running=one.running,

@@ -1,70 +1,92 @@
-"""Turns away what must not reach the routes: other hosts' pages, and bodies without end.
+"""Turns away what must not reach the routes, and says whom the rest comes from.
 
-The service listens on loopback and asks nobody who they are. So that no web page in a browser
-on the same machine can speak to it:
-
-- the `Host` must be a name of loopback: a page whose own name was rebound to 127.0.0.1 sends
-  its own name;
-- an `Origin`, which browsers add to what a page sends, must be the service itself;
-- a body must say that it is JSON, which no page may send to another origin unasked.
+- The `Host` must be a name that the service goes by: a page whose own name was rebound to this
+  machine sends its own name.
+- An `Origin`, which browsers add to what a page sends, must be the service itself.
+- A body must say that it is JSON, which no page may send to another origin unasked.
+- Nobody asks more often than allowed: an address, whoever it is, and an identity, wherever it is.
+- What a request shows to be known by must count. Whether it must be known is the route's rule.
 """
 
 import ipaddress
-from http import HTTPStatus
+import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tieline.service.errors import Refused, answer, failure_of
+from tieline.files.access import Limits
+from tieline.model.errors import TielineError
+from tieline.service.access import CALLER, Identity
+from tieline.service.errors import BODY_SIZE, HOST, MEDIA_TYPE, ORIGIN, RATE, Refused, answer_to
+from tieline.service.limits import Buckets
 
 #: Larger bodies are refused [bytes]: some ten thousand jobs.
 MAX_BODY_BYTES: Final = 4 * 2**20
+
+Identify = Callable[[str | None], Awaitable[Identity | None]]
+"""From the header `Authorization` to the caller; raises `Refused` for one that does not count."""
 
 
 class Guard:
     """ASGI middleware around the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        identify: Identify,
+        hosts: frozenset[str] = frozenset(),
+        limits: Limits | None = None,
+    ) -> None:
+        """Let in who names one of the hosts or loopback; without limits, as often as asked."""
         self.app = app
+        self._identify = identify
+        self._hosts = hosts
+        burst_s = limits.burst_s if limits else 0.0
+        self._by_address = Buckets(limits.per_address, burst_s) if limits else None
+        self._by_name = Buckets(limits.per_identity, burst_s) if limits else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with a refusal."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         try:
-            check(scope["method"], Headers(scope=scope))
+            headers = Headers(scope=scope)
+            check(scope["method"], headers, self._hosts)
+            if self._by_address and scope["client"]:
+                _count(self._by_address, scope["client"][0])
+            caller = scope[CALLER] = await self._identify(headers.get("authorization"))
+            if self._by_name and caller:
+                _count(self._by_name, f"{caller.tenant or ''}/{caller.name}")
             await self.app(scope, _limited(receive), send)
-        except Refused as refused:
-            await answer(*failure_of(refused))(scope, receive, send)
+        except TielineError as error:
+            await answer_to(error)(scope, receive, send)
 
 
-def check(method: str, headers: Headers) -> None:
+def check(method: str, headers: Headers, hosts: frozenset[str] = frozenset()) -> None:
     """Refuse a request by its headers.
 
     Raises
     ------
     Refused
-        With the status and the reason.
+        With the code and the reason.
     """
     host = headers.get("host", "")
-    if not is_loopback(host):
-        raise Refused(
-            HTTPStatus.MISDIRECTED_REQUEST,
-            f"host {host!r} is not served here; allowed: localhost, 127.0.0.1, [::1]",
-        )
+    if not is_loopback(host) and _name(host) not in hosts:
+        names = ", ".join(["localhost", "127.0.0.1", "[::1]", *sorted(hosts)])
+        raise Refused(HOST, f"host {host!r} is not served here; allowed: {names}")
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
-        raise Refused(HTTPStatus.FORBIDDEN, f"pages of {origin} may not use this service")
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Refused(ORIGIN, f"pages of {origin} may not use this service")
     declared = headers.get("content-length", "0")
     has_body = declared != "0" or "transfer-encoding" in headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if method not in {"GET", "HEAD"} and has_body and kind != "application/json":
-        raise Refused(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"content type {kind or 'unknown'!r}; allowed: application/json",
-        )
+        wrong = f"content type {kind or 'unknown'!r}; allowed: application/json"
+        raise Refused(MEDIA_TYPE, wrong)
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
 
@@ -76,6 +98,21 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _name(host: str) -> str:
+    """Give the host without its port, in lower case; empty when it is none."""
+    try:
+        parts = urlsplit(f"//{host}")
+    except ValueError:
+        return ""
+    return "" if parts.netloc != host or "@" in host else (parts.hostname or "")
+
+
+def _count(buckets: Buckets, name: str) -> None:
+    wait_s = buckets.take(name, time.monotonic())
+    if wait_s:
+        raise Refused(RATE, f"too many requests; ask again in {wait_s:.2g} s", wait_s=wait_s)
 
 
 def _limited(receive: Receive) -> Receive:
@@ -95,7 +132,7 @@ def _limited(receive: Receive) -> Receive:
 
 def _too_large() -> Refused:
     return Refused(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        BODY_SIZE,
         f"the body is larger than {MAX_BODY_BYTES // 2**20} MiB: send the jobs in several parts, "
         f"or the same job once with `count`",
     )

@@ -12,13 +12,15 @@ One `tick` does, in this order:
 The store is the truth, and what is in memory a copy for speed. After a crash, and whenever
 the two may differ (a change was refused, a tick failed half-way), the copy is made anew from
 the store, and sites are asked what they know before they are told anything.
+
+A loop runs within one term of leadership. The store refuses what it records after the term;
+what it tells it tells while the term holds, which is seen to again between decide and tell.
 """
 
 import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,15 +28,24 @@ from tieline.control.cycle import run_cycle
 from tieline.control.history import Estimate
 from tieline.control.lifecycle import Event, Status
 from tieline.control.orders import run_order
-from tieline.control.ports import Change, Clock, Engine, JobRecord, RunOrder, Store
-from tieline.control.reconcile import missing, reconcile, resolve_lost, silent
+from tieline.control.ports import Change, JobRecord, RunOrder, Store
+from tieline.control.reconcile import (
+    forgettable,
+    given_up,
+    missing,
+    reconcile,
+    resolve_lost,
+    silent,
+)
 from tieline.files.fit import Offer
-from tieline.model.errors import OrderRefused
+from tieline.model.errors import NotLeader, OrderRefused
 from tieline.scheduling.policy import Policy
+from tieline.service.links import Links
 from tieline.service.roster import Cycle, Roster, Scene
 from tieline.service.run_times import RunTimes
 from tieline.service.sites import Patience, SiteLink
-from tieline.service.views import Health, PoolView, PriceReading, Prices
+from tieline.service.steady import SteadyClock
+from tieline.service.views import Health, PoolView, PriceReading, Prices, SiteView
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -76,8 +87,8 @@ class Loop:
         offer: Offer,
         policy: Policy,
         store: Store,
-        engines: Mapping[str, Engine],
-        clock: Clock,
+        links: Links,
+        clock: SteadyClock,
         settings: LoopSettings | None = None,
         cycle: Cycle = run_cycle,
     ) -> None:
@@ -85,8 +96,8 @@ class Loop:
 
         Parameters
         ----------
-        engines
-            By site id, one for every site of the network.
+        links
+            To every site of the network, for the term in which it leads; closed by `close`.
         cycle
             `control.run_cycle`, or what records its calls.
         """
@@ -96,9 +107,8 @@ class Loop:
         self._clock = clock
         self._settings = settings or LoopSettings()
         self._cycle = cycle
-        self._links = [
-            SiteLink(site, engine, self._settings.patience) for site, engine in engines.items()
-        ]
+        self._links = links
+        self._term = links.term
         self._pool = {pool.id: pool for pool in offer.network.pools}
         self._run_times = RunTimes(offer)
         self._roster = Roster(offer, policy, cycle, self._run_times)
@@ -115,8 +125,11 @@ class Loop:
     # ---------------------------------------------------------------------- the thread
 
     def run(self) -> None:
-        """Tick until `stop` is called. No failure ends it: it is logged, and shown by `health`."""
-        while not self._stopping.is_set():
+        """Tick until `stop` is called or the term is over.
+
+        No failure ends it: it is logged, and shown by `health`.
+        """
+        while not self._stopping.is_set() and not self._term.over:
             pause_s = self._step()
             self._stopping.wait(self._settings.least_s)
             self._wanted.wait(max(0.0, pause_s - self._settings.least_s))
@@ -133,15 +146,16 @@ class Loop:
 
     def close(self) -> None:
         """Let the sites' threads end, after `run` has; a site that hangs is not waited for."""
-        for link in self._links:
-            link.close()
+        self._links.close()
 
     def _step(self) -> float:
         """Tick once, whatever comes of it; give the time to the next tick [s]."""
-        # Clocks of machines are set back now and then; time here never goes back.
-        now = max(self._clock.now(), self._ticked_at or 0.0)
         try:
-            self.tick(now)
+            self.tick(self._clock.now())
+        except NotLeader as refusal:
+            self._in_doubt, self._failure = True, str(refusal)
+            self._failures += 1
+            return self._settings.idle_s
         except Exception as error:  # noqa: BLE001 - one bad tick must not be the last
             self._in_doubt = True
             self._failures += 1
@@ -149,7 +163,7 @@ class Loop:
             _LOG.exception("event=tick-failed in_a_row=%d", self._failures)
             return min(self._settings.busy_s * 2.0**self._failures, self._settings.longest_pause_s)
         self._failures, self._failure = 0, ""
-        at_rest = not self._roster.any_held and not any(link.problem for link in self._links)
+        at_rest = not self._roster.any_held and self._links.at_rest
         return self._settings.idle_s if at_rest else self._settings.busy_s
 
     # ------------------------------------------------------------------------ one tick
@@ -161,14 +175,19 @@ class Loop:
         ------
         StoreUnavailable, ConflictError
             Nothing is lost: the next tick begins with what the store says.
+        NotLeader
+            Another control plane leads, or may do so by now; no site was told anything since.
         """
+        self._term.check()
         if self._in_doubt or self._roster.sparse:
             self._start_anew(now)
         else:
             self._load(now)
-        self._look(now)
-        self._reconcile(now)
+        steady = self._clock.running()
+        self._links.look(steady)
+        self._reconcile(now, steady)
         self._place(now)
+        self._term.check()  # this process may have stood still since
         self._tell()
         self._ticked_at = now
 
@@ -179,12 +198,14 @@ class Loop:
         position, records = self._store.open_jobs()
         roster.admit(records)
         self._roster, self._position, self._in_doubt = roster, position, False
+        self._links.drained = self._store.drained()
         self._cancel(self._store.pending_cancels(), now)
         _LOG.info("event=started-anew open_jobs=%d position=%d", len(records), position)
 
     def _load(self, now: float) -> None:
         news = self._store.news(self._position)
         self._roster.admit(news.submitted)
+        self._links.drained = news.drained
         self._cancel(news.cancel, now)
         self._position = news.position
 
@@ -198,24 +219,35 @@ class Loop:
             if r.status is not Status.CANCELLING
         )
 
-    def _look(self, now: float) -> None:
-        """Ask every site, and wait a little for those that have answered so far."""
-        questions = [link.ask(now) for link in self._links]
-        wait(filter(None, questions), timeout=self._settings.patience.in_tick_s)
-        for link in self._links:
-            link.hear(now)
-
-    def _reconcile(self, now: float) -> None:
+    def _reconcile(self, now: float, steady: float) -> None:
         self._write(change for link in self._links for change in self._refused(link, now))
         changes = silent(self._roster.held_at(None), now)
         for link in self._links:
             held = self._roster.held_at(link.id)
             if link.fresh:
                 changes += reconcile(held, link.reports, now, link.told_to_end)
-            elif link.silent_for(now) >= self._settings.patience.unknown_after_s:
+            elif link.silent_for(steady) >= self._settings.patience.unknown_after_s:
                 changes += silent(held, now)
         self._write(changes)
+        for link in self._links:
+            if link.fresh:
+                held_now = {record.token for record in self._roster.held_at(link.id)}
+                self._links.end_strays(link, held_now, steady)
+            else:
+                self._give_up(link, now, steady)
         self._write(resolve_lost(self._roster.lost(), now))
+
+    def _give_up(self, link: SiteLink, now: float, steady: float) -> None:
+        """Let jobs of a site that stays silent run elsewhere, those that may."""
+        silent_s = link.unled_for(steady)
+        if silent_s <= 0.0:
+            return
+        held = list(self._roster.held_at(link.id))
+        patience_s = self._settings.patience.elsewhere_after_s
+        changes = given_up(held, now, silent_s, link.engine.lease_s, patience_s)
+        self._write(changes)
+        given = {change.job_id for change in changes}
+        link.owe(record.token for record in held if record.id in given)
 
     def _refused(self, link: SiteLink, now: float) -> list[Change]:
         """Give the changes for jobs that the site will never run."""
@@ -229,10 +261,10 @@ class Loop:
 
     def _place(self, now: float) -> None:
         """Decide what to start and to stop, and record it before any site hears of it."""
-        shut = {link.id for link in self._links if link.problem}
-        if not self._roster.changed(shut) and not self._cycle_due(now):
+        shut, withheld = self._links.shut, self._links.withheld
+        if not self._roster.changed(shut, withheld) and not self._cycle_due(now):
             return
-        decided = self._roster.cycle(shut, now)
+        decided = self._roster.cycle(shut, withheld, now)
         self._latest = decided.reading
         changes = [
             Change(r.id, r.version, Event.PREEMPTED, now, left_s=left_s, detail=_PREEMPTED)
@@ -257,6 +289,7 @@ class Loop:
 
     def _tell(self) -> None:
         """Tell each site that answered what to end, what to run and what to forget."""
+        kept = self._settings.kept_runs
         for link in self._links:
             if link.fresh:
                 held = self._roster.held_at(link.id)
@@ -265,7 +298,7 @@ class Loop:
                 link.tell(
                     end=sorted(ending - link.told_to_end),
                     run=self._orders(link, missing(held, link.reports)),
-                    forget=self._forgettable(link, {r.token for r in held}),
+                    forget=forgettable(link.reports, {r.token for r in held}, kept),
                 )
 
     def _orders(self, link: SiteLink, records: Sequence[JobRecord]) -> list[RunOrder]:
@@ -280,21 +313,14 @@ class Loop:
                 link.refused.append((record.token, str(refusal)))
         return orders
 
-    def _forgettable(self, link: SiteLink, held: set[str]) -> list[str]:
-        """Give the runs whose end is stored and that are not among the newest.
-
-        The end of every other run that the site reports was recorded in this tick or before.
-        """
-        kept = self._settings.kept_runs
-        if len(link.reports) <= kept + len(held):
-            return []
-        ended = [report for token, report in link.reports.items() if token not in held]
-        ended.sort(key=lambda report: (report.ended_at or 0.0, report.token))
-        return [report.token for report in ended[: max(0, len(ended) - kept)]]
-
     def _write(self, changes: Iterable[Change]) -> None:
         """Record changes, all or none, and let the roster follow."""
-        for record in self._store.record(list(changes)):
+        try:
+            records = self._store.record(list(changes), epoch=self._term.epoch)
+        except NotLeader as refusal:  # the store knows for good
+            self._term.lose(str(refusal))
+            raise
+        for record in records:
             self._roster.put(record)
             if record.status.ended:
                 self._run_times.note(record)
@@ -315,6 +341,11 @@ class Loop:
         return found and (found, max(self._clock.now(), self._ticked_at or 0.0))
 
     @property
+    def epoch(self) -> int:
+        """The epoch for which it runs."""
+        return self._term.epoch
+
+    @property
     def run_times(self) -> RunTimes:
         """What is known of run times now; replaced when the loop starts anew."""
         return self._run_times
@@ -327,24 +358,33 @@ class Loop:
         """Give how long an open job is taken to run; None for one it does not consider."""
         return self._roster.estimate(job_id)
 
-    def has_forgotten(self, record: JobRecord) -> bool:
-        """Whether the site of an ended job keeps its run no longer."""
-        site = self._pool[record.pool].site if record.pool in self._pool else None
-        return any(link.id == site and record.token not in link.reports for link in self._links)
+    def link(self, pool_id: str) -> SiteLink | None:
+        """Give the line to a pool's site; None when the network does not have the pool."""
+        pool = self._pool.get(pool_id)
+        return None if pool is None else self._links.at(pool.site)
+
+    def counts(self) -> Mapping[str, int]:
+        """Give how many open jobs there are, by the name of their status."""
+        return self._roster.counts()
+
+    def sites(self) -> list[SiteView]:
+        """Give every site as it is now."""
+        running = {link.id: len(self._roster.held_at(link.id)) for link in self._links}
+        return self._links.views(running, self._clock.running())
 
     def pools(self) -> list[PoolView]:
         """Give every pool as it is now."""
-        return self._roster.pool_views({link.id: link.problem for link in self._links})
+        return self._roster.pool_views(self._links.obstacles)
 
-    def prices(self, now: float) -> Prices:
+    def prices(self) -> Prices:
         """Give the prices of the last cycle and those before it."""
         latest = self._latest
-        age_s = max(0.0, now - latest.at) if latest else 0.0
+        age_s = max(0.0, self._clock.now() - latest.at) if latest else 0.0
         return Prices(self._policy.name, latest, age_s, tuple(self._history))
 
     def health(self) -> Health:
         """Give whether ticks succeed and every site answers."""
-        sites = {link.id: link.complaint for link in self._links}
+        sites = self._links.complaints
         wrong = [f"site {site}: {text}" for site, text in sites.items() if text]
         if self._failures:
             wrong.insert(0, f"the last {self._failures} rounds failed: {self._failure}")

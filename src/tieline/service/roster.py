@@ -5,6 +5,7 @@ cycle. The state is touched under one lock, so that other threads can look at it
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -96,6 +97,7 @@ class Roster:
         self._ended: list[int] = []
         self._withdrawn: list[int] = []
         self._submitted: dict[int, None] = {}
+        self._withheld: dict[str, int] = {}
 
     # ------------------------------------------------------------------ what is known
 
@@ -110,6 +112,11 @@ class Roster:
     def lost(self) -> Collection[JobRecord]:
         """Give the jobs whose attempt is lost and of which nothing has become yet."""
         return self._lost.values()
+
+    def counts(self) -> Mapping[str, int]:
+        """Give how many open jobs there are, by the name of their status; for all threads."""
+        found = Counter(record.status for record in tuple(self._records.values()))
+        return {status.name.lower(): number for status, number in found.items()}
 
     @property
     def any_held(self) -> bool:
@@ -162,8 +169,10 @@ class Roster:
 
     # -------------------------------------------------------------------------- cycle
 
-    def changed(self, shut: Collection[str]) -> bool:
-        """Whether there is news for the scheduler, given the sites that take no new work."""
+    def changed(self, shut: Collection[str], withheld: Mapping[str, int]) -> bool:
+        """Whether there is news for the scheduler; see `cycle` for what is given."""
+        if withheld != self._withheld:
+            return True
         opened, closed = self._turned(shut)
         events = self._ended or self._withdrawn or self._submitted
         return bool(events) or bool(len(opened) or len(closed))
@@ -174,13 +183,20 @@ class Roster:
         kinds = self._state.snapshot.kinds
         return bool((kinds["end"] > kinds["start"]).any())
 
-    def cycle(self, shut: Collection[str], now: float) -> Round:
+    def cycle(self, shut: Collection[str], withheld: Mapping[str, int], now: float) -> Round:
         """Run one cycle; give what is to start and to stop, and the prices.
 
         Only jobs that are submitted or running, at a site that is not shut, are told to stop.
+
+        Parameters
+        ----------
+        shut
+            Ids of the sites that take no new work.
+        withheld
+            By pool id, the accelerators that cannot be used now; none where it is not named.
         """
         with self._lock:
-            seen = self._observations(shut)
+            seen = self._observations(shut, withheld)
             with self._state.sparing(self._not_to_stop(shut)):
                 actions, self._state, decision = self._run_cycle(self._state, seen, now)
             reading = self._reading(decision, now)
@@ -210,15 +226,20 @@ class Roster:
         ]
         return np.array(rows, np.int64)
 
-    def _observations(self, shut: Collection[str]) -> Observations:
+    def _observations(self, shut: Collection[str], withheld: Mapping[str, int]) -> Observations:
         opened, closed = self._turned(shut)
+        known = {*withheld, *self._withheld}
+        resized = [p for p in known if withheld.get(p, 0) != self._withheld.get(p, 0)]
         seen = Observations(
             ended=np.array(self._ended, np.int64),
             submitted=np.array([*self._submitted], np.int64),
             withdrawn=np.array(self._withdrawn, np.int64),
             opened=opened,
             closed=closed,
+            resized=np.array([self._pool_row[pool] for pool in resized], np.int64),
+            withheld=np.array([withheld.get(pool, 0) for pool in resized], np.int64),
         )
+        self._withheld = dict(withheld)
         self._ended, self._withdrawn, self._submitted = [], [], {}
         return seen
 
@@ -245,27 +266,29 @@ class Roster:
         names = tuple(self._job_at.get(one, "?") for one in rows.tolist())
         return Scene(state, int(np.searchsorted(rows, row)), names)
 
-    def pool_views(self, complaints: Mapping[str, str]) -> list[PoolView]:
-        """Give every pool as it is now; `complaints` says what is wrong with each site."""
+    def pool_views(self, obstacles: Mapping[str, str]) -> list[PoolView]:
+        """Give every pool as it is now; `obstacles` says why each site takes no new work."""
         with self._lock:
             s = self._state.snapshot
             pools, prices, node_free = s.pools.copy(), s.prices.copy(), s.node_free.copy()
             holding = s.jobs["pool"][s.running[: s.n_running[0]]]
             may_run = self._state.rates_by_pool() > 0
             waiting = (s.kinds["end"] - s.kinds["start"])[: len(may_run)] @ may_run
+            withheld = self._state.withheld.copy()
         running = np.bincount(holding, minlength=len(pools))
         region = self._offer.network.site_region
         return [
             PoolView(
                 pool=pool,
                 region=region[pool.site],
+                usable=pool.capacity - withheld.get(row, 0),
                 free=int(pools["free"][row]),
                 largest=int(node_free[pools["first"][row] : pools["last"][row]].max()),
                 running=int(running[row]),
                 waiting=int(waiting[row]),
                 price=float(prices[row]),
                 open=bool(pools["open"][row]),
-                problem=complaints[pool.site],
+                problem=obstacles[pool.site],
             )
             for row, pool in enumerate(self._pools)
         ]
@@ -288,11 +311,11 @@ class Roster:
         if waited and after.status.ended:
             self._withdrawn.append(row)
         if after.status is Status.QUEUED and not waited and after.id not in self._aside:
-            lost = before is not None and before.status is Status.LOST
-            self._submitted[self._row_anew(row, after) if lost else row] = None
+            ran = before is not None and before.status is not Status.STOPPING
+            self._submitted[self._row_anew(row, after) if ran else row] = None
 
     def _row_anew(self, row: int, record: JobRecord) -> int:
-        """Give a lost job's row; a new one where the old is of a larger size than waits."""
+        """Give the row of a job that waits again; a new one where the old is of another size."""
         with self._lock:
             kind = self._kind_now(record)
             if self._state.snapshot.jobs[row]["kind"] == kind:
@@ -320,7 +343,8 @@ class Roster:
     def _kind_now(self, record: JobRecord) -> int:
         """Give the row of a job's kind: one that waits is of the smallest size."""
         kind = JobKind.of(record.spec)
-        row, stopped = self._state.intern(kind), record.stops > 0
+        row = self._state.intern(kind)
+        stopped = record.stops > 0 and record.spec.preemptible
         count = kind.sizes[0] if record.count is None else record.count
         found = self._state.sized(row, count, stopped=stopped)
         if found is None:  # given by a version that knew other sizes

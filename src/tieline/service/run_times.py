@@ -10,6 +10,7 @@ from typing import Final
 from tieline.control.history import Estimate, History, Likeness
 from tieline.control.lifecycle import Status
 from tieline.control.ports import JobRecord, Store
+from tieline.files.array import shared_name
 from tieline.files.fit import Offer
 from tieline.model.accelerator import REFERENCE
 from tieline.model.job import JobSpec
@@ -68,7 +69,7 @@ class RunTimes:
             self._observed.note(
                 spec.workload,
                 model,
-                like=(spec.tenant, spec.name, spec.estimate_on),
+                like=(spec.tenant, shared_name(spec.name), spec.estimate_on),
                 count=spec.count,
                 run_s=ran_s,
                 estimate_s=spec.estimate_s,
@@ -84,4 +85,4 @@ class RunTimes:
 
 
 def _likeness(spec: JobSpec) -> Likeness:
-    return Likeness(spec.tenant, spec.name or None, spec.workload, spec.count)
+    return Likeness(spec.tenant, shared_name(spec.name) or None, spec.workload, spec.count)

@@ -8,12 +8,13 @@ from typing import Final
 
 from tieline.control.history import History, Likeness
 from tieline.control.ports import JobRecord, Store
+from tieline.files.array import shared_name
 from tieline.model.accelerator import REFERENCE
 from tieline.model.catalogue import catalogue
 from tieline.model.class_rates import absolute_rate
 from tieline.model.errors import InputError
 from tieline.planning.load import Load
-from tieline.store import open_store
+from tieline.store import open_store, without_secret
 
 _SQLITE: Final = "sqlite:///"
 #: Jobs read at a time.
@@ -31,16 +32,18 @@ def load_of_store(url: str, now: float) -> Load:
     InputError
         There is no such store, it has no jobs, or they span no time.
     """
-    file = url.removeprefix(_SQLITE)
+    file, shown = url.removeprefix(_SQLITE), without_secret(url)
     if file != url and not Path(file).exists():
-        raise InputError(f"store {url}: there is no such file; check the path")
+        raise InputError(f"store {shown}: there is no such file; check the path")
     with closing(open_store(url)) as store:
         records = list(_records(store))
     if not records:
-        raise InputError(f"store {url}: has no jobs yet; name a trace, or leave --demand-from out")
+        raise InputError(
+            f"store {shown}: has no jobs yet; name a trace, or leave --demand-from out"
+        )
     span_s = now - min(record.submitted_at for record in records)
     if span_s <= 0:
-        raise InputError(f"store {url}: its jobs were submitted after now; check the clock")
+        raise InputError(f"store {shown}: its jobs were submitted after now; check the clock")
     by_class: dict[str, float] = defaultdict(float)
     history = History()
     ended = [record for record in records if record.status.ended]
@@ -54,7 +57,7 @@ def load_of_store(url: str, now: float) -> Load:
         estimate = history.estimate(_likeness(record), record.spec.estimate_s)
         by_class[record.spec.workload.kind] += estimate.work_s * record.spec.count / span_s
     note = f"{len(open_jobs):,} of them have not ended and count by their estimates"
-    return Load(url, len(records), span_s, dict(by_class), note if open_jobs else "")
+    return Load(shown, len(records), span_s, dict(by_class), note if open_jobs else "")
 
 
 def _records(store: Store) -> Iterator[JobRecord]:
@@ -77,4 +80,4 @@ def _ran_s(record: JobRecord) -> float:
 
 def _likeness(record: JobRecord) -> Likeness:
     spec = record.spec
-    return Likeness(spec.tenant, spec.name or None, spec.workload, spec.count)
+    return Likeness(spec.tenant, shared_name(spec.name) or None, spec.workload, spec.count)

@@ -39,8 +39,10 @@ class PoolView:
 
     pool: Pool
     region: str
+    usable: int
+    """Accelerators that work now and that no stranger holds."""
     free: int
-    """Accelerators; below 0 when more is held than the network file now says there is."""
+    """Accelerators; below 0 when more is held than can be used now."""
     largest: int
     """The most free accelerators on one node."""
     running: int
@@ -53,6 +55,28 @@ class PoolView:
     """Whether new work may start there."""
     problem: str = ""
     """Why it is closed, in plain words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteView:
+    """One site as it is now."""
+
+    id: str
+    region: str
+    engine: str
+    """Kind of its engine, such as `local`."""
+    state: str
+    """`open`, `drained`, `closed` or `quarantined`; only an open one gets new work."""
+    problem: str
+    """What is wrong with it, or who drained it and why, in plain words; empty otherwise."""
+    running: int
+    """Jobs that hold accelerators."""
+    usable: int | None
+    """Accelerators that work now and that no stranger holds; None before it has told."""
+    capacity: int
+    """Accelerators that the network file says there are."""
+    heard_ago_s: float | None
+    """Time since it last told what runs there [s]; None before it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +117,24 @@ class Health:
     """None before the first."""
     sites: Mapping[str, str] = field(default_factory=dict)
     """Site id -> what is wrong with it, empty when it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What is now, in numbers, for metrics."""
+
+    leads: bool
+    """Whether this control plane runs the loop."""
+    epoch: int
+    """Of the present leader; 0 when nobody has ever led."""
+    audit_head: int
+    """Lines of the event log."""
+    jobs: Mapping[str, int] = field(default_factory=dict)
+    """Open jobs by the name of their status; empty unless this one leads, as all that follows."""
+    gap: float | None = None
+    pools: Sequence[PoolView] = ()
+    sites: Mapping[str, str] = field(default_factory=dict)
+    """Site id -> its state in a word."""
 
 
 def statement(job: JobRecord) -> str:

@@ -18,6 +18,11 @@ MAX_PAGE: Final = 1_000
 #: Name of the header that makes a submission idempotent, and the longest value it takes.
 KEY_HEADER: Final = "Idempotency-Key"
 MAX_KEY: Final = 200
+#: How long a token counts unless told otherwise, and at most [s].
+DEFAULT_LIFE_S: Final = 90 * 86_400.0
+LONGEST_LIFE_S: Final = 2 * 365 * 86_400.0
+#: Text on one line.
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 
 Name = TypeVar("Name", bound=Enum)
 
@@ -115,24 +120,29 @@ class Jobs(Message):
 
 
 class Event(Message):
-    """One line of a job's history."""
+    """One line of the event log."""
 
     seq: int
     at: float
+    job: str = Field(default="", description="empty when it is not about a job")
     event: str
     data: dict[str, object]
+    hash: str = Field(default="", description="of this line and the hash of the one before")
 
 
 class Events(Message):
-    """A job's history, oldest first."""
+    """Lines of the event log, oldest first."""
 
     events: list[Event]
+    next: int | None = Field(
+        default=None, description="pass it as `after` for the next page; none when this is all"
+    )
 
 
 class Rival(Message):
     """A job that a waiting one would have to beat at a pool."""
 
-    job: str
+    job: str = Field(description="empty when it is another tenant's, which the caller cannot see")
     running: bool = Field(description="whether it runs there; else it waits and comes first")
     count: int = Field(description="accelerators of the gang")
     worth_per_h: float = Field(description="finished jobs per accelerator-hour")
@@ -212,7 +222,10 @@ class Pool(Message):
     trust: list[str]
     nodes: int
     capacity: int = Field(description="accelerators")
-    free: int = Field(description="below 0 when more is held than the network now has")
+    usable: int = Field(
+        default=0, description="of these, those that work now and that no stranger holds"
+    )
+    free: int = Field(description="below 0 when more is held than can be used now")
     largest: int = Field(description="the most free accelerators on one node")
     running: int = Field(description="jobs that hold accelerators")
     waiting: int = Field(description="waiting jobs that may run there")
@@ -222,9 +235,104 @@ class Pool(Message):
 
 
 class Pools(Message):
-    """All pools, in the order of the network file."""
+    """All pools, in the order of the network file, or one page of them."""
 
     pools: list[Pool]
+    next: str | None = Field(
+        default=None, description="pass it as `after` for the next page; none when this is all"
+    )
+
+
+class Site(Message):
+    """One site as it is now."""
+
+    id: str
+    region: str
+    engine: str
+    state: Literal["open", "drained", "closed", "quarantined"] = Field(
+        description="`drained` by an operator; `closed`: it does not answer or takes no new work; "
+        "`quarantined`: it failed so often that it gets no new work for a while"
+    )
+    problem: str = Field(description="why it gets no new work, in plain words")
+    running: int = Field(description="jobs that hold accelerators there")
+    capacity: int = Field(description="accelerators, as the network file says")
+    capacity_now: int | None = Field(
+        description="of these, those that work and that no stranger holds; none before it has told"
+    )
+    silent_s: float | None = Field(description="time since its last answer; none before the first")
+
+
+class Sites(Message):
+    """All sites, in the order of the network file, or one page of them."""
+
+    sites: list[Site]
+    next: str | None = Field(
+        default=None, description="pass it as `after` for the next page; none when this is all"
+    )
+
+
+class DrainRequest(Message):
+    """Why a site is closed to new work."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", max_length=200, pattern=ONE_LINE)
+
+
+class Identity(Message):
+    """Whom the control plane takes the caller for."""
+
+    name: str
+    role: str = Field(description="`operator`, `member` or `auditor`")
+    tenant: str | None = Field(description="the tenant of a member; none for the other roles")
+
+
+class TokenRequest(Message):
+    """A token to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100, pattern=ONE_LINE, description="whose it is")
+    role: Literal["operator", "member", "auditor"]
+    tenant: str | None = Field(
+        default=None, max_length=64, description="of a member; the other roles have none"
+    )
+    life_s: float = Field(
+        default=DEFAULT_LIFE_S, gt=0, le=LONGEST_LIFE_S, description="how long it counts"
+    )
+
+
+class Token(Message):
+    """A token without its secret."""
+
+    id: str
+    name: str
+    role: str = Field(description="`operator`, `member` or `auditor`")
+    tenant: str | None
+    created_at: float
+    expires_at: float
+    revoked_at: float | None
+
+
+class NewToken(Token):
+    """A token that was just made."""
+
+    token: str = Field(description="its text, which is shown only now")
+
+
+class Tokens(Message):
+    """One page of tokens, the newest first."""
+
+    tokens: list[Token]
+    next: str | None = Field(
+        default=None, description="pass it as `after` for the next page; none when this is all"
+    )
+
+
+class State(Message):
+    """That all is well, without details."""
+
+    ok: bool
 
 
 class PriceReading(Message):
