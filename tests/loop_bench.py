@@ -5,8 +5,8 @@ real one does only when it is broken. The runs of healthy sites are tested with 
 """
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -20,8 +20,11 @@ from tieline.model.network import Site as SiteModel
 from tieline.model.workload import Workload
 from tieline.scheduling.registry import policy_named
 from tieline.service.control_plane import ControlPlane
+from tieline.service.leadership import Term
+from tieline.service.links import Links
 from tieline.service.loop import Loop, LoopSettings
 from tieline.service.sites import Patience
+from tieline.service.steady import SteadyClock
 
 EAST: Final = "east-1/nvidia-h200-sxm"
 WEST: Final = "west-1/huawei-910b2"
@@ -65,6 +68,11 @@ class Site:
     """What the store said of a job when its order came."""
     down: str = ""
     """Why it does not answer; empty when it does."""
+    closed: str = ""
+    """Why it takes no new work; empty when it does."""
+    usable: dict[str, int] = field(default_factory=dict)
+    """Accelerators that work, by pool."""
+    lease: float | None = None
     refuses: str = ""
     starts: bool = True
     """Whether orders run at once, or are only acknowledged."""
@@ -91,9 +99,17 @@ class Site:
         self._reach()
         return dict(self.reports)
 
+    @property
+    def lease_s(self) -> float | None:
+        """See `Engine.lease_s`."""
+        return self.lease
+
     def capacity(self) -> Mapping[str, int]:
         """See `Engine.capacity`."""
-        return {}
+        self._reach()
+        if self.closed:
+            raise EngineUnavailable(self.closed)
+        return self.usable
 
     def cancel(self, token: str) -> None:
         """See `Engine.cancel`; the end itself is left to the test."""
@@ -133,8 +149,13 @@ class Bench:
     def __init__(self, store: Store, network: Network) -> None:
         """Start with healthy sites."""
         self.store = store
-        self.sites = {site.id: Site(store) for site in network.sites}
+        self.sites = {
+            site.id: Site(store, usable={pool.id: pool.capacity for pool in site.pools})
+            for site in network.sites
+        }
         self.time = 1000.0
+        self.clock_off = 0.0
+        """How far the clock of the machine is off."""
         self.restart(network)
 
     def restart(self, network: Network) -> None:
@@ -144,16 +165,12 @@ class Bench:
             offer=offer,
             policy=policy_named("price"),
             store=self.store,
-            engines=self.sites,
-            clock=self,
+            links=Links(network, self.sites, self.store, SETTINGS.patience, Term()),
+            clock=SteadyClock(self, lambda: self.time),
             settings=SETTINGS,
         )
         self.plane = ControlPlane(
-            offer=offer,
-            store=self.store,
-            engines=self.sites,
-            loop=self.loop,
-            clock=self,
+            offer=offer, store=self.store, clock=self, loop=lambda: self.loop
         )
 
     @property
@@ -167,15 +184,24 @@ class Bench:
         return self.sites["west-1"]
 
     def now(self) -> float:
-        """Give the time that the test has set."""
-        return self.time
+        """Give the time that the test has set, as the clock of the machine tells it."""
+        return self.time + self.clock_off
 
     def tick(self, times: int = 1, step_s: float = 0.2) -> None:
         """Let time pass and the loop go round; give the sites' threads a moment to follow."""
         for _ in range(times):
             self.time += step_s
             self.loop.tick(self.time)
-            time.sleep(0.01)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Wait a moment until the sites' threads have done what they were asked."""
+        lines = [
+            line
+            for link in self.loop._links  # noqa: SLF001 - what no loop waits for
+            for line in (link._line, link._side_line)  # noqa: SLF001 - the same
+        ]
+        wait([line.call(lambda: None) for line in lines], timeout=0.05)
 
     def until(self, condition: Callable[[], object]) -> None:
         """Go round until the condition holds."""

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.engines.wrapper.wrapper import choose_slots
+from tieline.engines.wrapper.slots import choose_slots
 
 FREE = st.sets(st.integers(0, 23), max_size=24).map(sorted)
 COUNT = st.integers(1, 24)

@@ -62,7 +62,7 @@ def network_data(draw: st.DrawFn) -> dict[str, Any]:
         {"accelerator": chip, "nodes": st.integers(1, 100), "name": ids}
         | {"accelerators_per_node": st.integers(1, 16)},
         {"trust": few(st.sampled_from(["open", "sensitive"]), 1), "stacks": few(ids)}
-        | {"partition": texts},
+        | {"partition": texts, "gres": st.sampled_from(["gpu", "gpu:h200", "npu:910b"])},
     )
     pools = st.lists(pool, min_size=1, max_size=3, unique_by=lambda one: one["name"])
     engine = group({"kind": st.sampled_from(ENGINES)}, {"url": texts, "retries": st.integers()})
@@ -73,6 +73,7 @@ def network_data(draw: st.DrawFn) -> dict[str, Any]:
     )
     site_ids, region_ids = st.sampled_from(sites), st.sampled_from(regions)
     quotas = st.dictionaries(st.just("total") | chip, st.integers(0, 1000), max_size=2)
+    accounts = st.dictionaries(st.just("*"), st.sampled_from(["alice", "hpc-user"]))
     tenant = {"share": price, "home": site_ids, "quotas": quotas}
     return {
         "name": draw(texts.filter(bool)),
@@ -98,7 +99,8 @@ def network_data(draw: st.DrawFn) -> dict[str, Any]:
         "sites": [
             draw(
                 group(
-                    {"id": st.just(name), "region": region_ids, "pools": pools}, {"engine": engine}
+                    {"id": st.just(name), "region": region_ids, "pools": pools},
+                    {"engine": engine, "accounts": accounts},
                 )
             )
             for name in sites

@@ -37,8 +37,8 @@ def check_state(state: State, *, oversubscribed: bool = False) -> None:
     s = state.snapshot
     holding = [row for row in range(state.n_jobs) if s.jobs[row]["pool"] >= 0]
     _check_running(s, holding)
-    _check_blocks(s, holding, oversubscribed=oversubscribed)
-    _check_counts(s, holding, oversubscribed=oversubscribed)
+    _check_blocks(state, holding, oversubscribed=oversubscribed)
+    _check_counts(state, holding, oversubscribed=oversubscribed)
     _check_queue(state)
 
 
@@ -48,8 +48,9 @@ def _check_running(s: Snapshot, holding: list[int]) -> None:
     assert [int(s.jobs[row]["running"]) for row in running] == list(range(len(running)))
 
 
-def _check_blocks(s: Snapshot, holding: list[int], *, oversubscribed: bool) -> None:
+def _check_blocks(state: State, holding: list[int], *, oversubscribed: bool) -> None:
     """No block is in two lists or in none; every block of a job is on its pool."""
+    s = state.snapshot
     used = blocks_from(s, 0)
     node_used = Counter[int]()
     for row in holding:
@@ -65,14 +66,19 @@ def _check_blocks(s: Snapshot, holding: list[int], *, oversubscribed: bool) -> N
         count = s.kinds[job["kind"]]["count"]
         assert held <= count if oversubscribed else held == count
     assert sorted(used) == list(range(len(s.blocks)))
-    for pool in s.pools:
+    for p, pool in enumerate(s.pools):
+        out = 0
         for node in range(pool["first"], pool["last"]):
             assert s.node_free[node] >= 0
-            assert s.node_free[node] + node_used[node] == pool["size"]
+            out += pool["size"] - s.node_free[node] - node_used[node]
+            assert s.node_free[node] + node_used[node] <= pool["size"]
+        withheld = state.withheld.get(p, 0)
+        assert out == withheld or (out < withheld and pool["free"] < 0)
 
 
-def _check_counts(s: Snapshot, holding: list[int], *, oversubscribed: bool) -> None:
+def _check_counts(state: State, holding: list[int], *, oversubscribed: bool) -> None:
     """Free and used add up, for each pool and each tenant, and stay within their limits."""
+    s = state.snapshot
     by_pool, used = Counter[int](), np.zeros_like(s.used)
     for row in holding:
         job, kind = s.jobs[row], s.kinds[s.jobs[row]["kind"]]
@@ -80,8 +86,9 @@ def _check_counts(s: Snapshot, holding: list[int], *, oversubscribed: bool) -> N
         used[kind["tenant"], s.pools[job["pool"]]["accelerator"]] += kind["count"]
         used[kind["tenant"], -1] += kind["count"]
     for p, pool in enumerate(s.pools):
-        assert pool["free"] + by_pool[p] == pool["capacity"]
-        assert oversubscribed or pool["free"] >= 0
+        withheld = state.withheld.get(p, 0)
+        assert pool["free"] + by_pool[p] + withheld == pool["capacity"]
+        assert oversubscribed or pool["free"] + withheld >= 0
     assert (s.used == used).all()
     assert oversubscribed or (s.used <= s.limit).all()
 

@@ -50,6 +50,10 @@ class Observations(NamedTuple):
     """... and the work that is left of each of them [s at rate 1]."""
     arrived: tuple[Move, ...] = ()
     """Data that is now where it was to be moved."""
+    resized: Rows = NO_ROWS
+    """Pools of which more or fewer accelerators can be used than before ..."""
+    withheld: Rows = NO_ROWS
+    """... and how many of each cannot be now: they do not work, or strangers hold them."""
 
 
 class Actions(NamedTuple):
@@ -130,6 +134,8 @@ def absorb(state: State, seen: Observations, now: float) -> None:
         raise InputError(
             f"observations name a job row outside 0..{state.n_jobs - 1}; add the job first"
         )
+    if state.withheld or len(seen.resized):
+        state.withhold(dict(zip(seen.resized.tolist(), seen.withheld.tolist(), strict=True)))
     if len(seen.reported):
         running, kind = s.jobs["pool"][seen.reported], s.jobs["kind"][seen.reported]
         left_s = seen.left * s.pace[kind, s.pools["market"][running]]

@@ -136,6 +136,30 @@ def restore(s: Snapshot, row: int, p: int, began: float, seats: Array) -> None:
 
 
 @compiled
+def withhold(s: Snapshot, p: int, before: int, now: int, out: Array) -> None:
+    """Count `now` accelerators of a pool as out of use, no longer `before`: the emptiest nodes.
+
+    Parameters
+    ----------
+    out
+        Axis N: written; how many of each node count as out of use. Where fewer are free on
+        nodes than are out of use the rest has no node.
+    """
+    first, last = s.pools[p].first, s.pools[p].last
+    for node in range(first, last):
+        s.node_free[node] += out[node]
+        out[node] = 0
+    s.pools[p].free += before - now
+    left = now
+    for level in range(s.pools[p].size, 0, -1):
+        for node in range(first, last):
+            if left > 0 and s.node_free[node] == level:
+                out[node] = min(level, left)
+                s.node_free[node] -= out[node]
+                left -= out[node]
+
+
+@compiled
 def _seated(s: Snapshot, p: int, seats: Array) -> int:
     """Give the accelerators listed, or -1 when they are not all free on nodes of the pool."""
     total, valid = 0, 0

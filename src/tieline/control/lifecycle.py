@@ -1,7 +1,8 @@
 r"""The life cycle of a job as one explicit table.
 
     queued -> submitted -> running -> succeeded | failed | cancelled
-                  |           \-> stopping (for other jobs) -> queued (next attempt)
+                  |           |\-> stopping (for other jobs) -> queued (next attempt)
+                  |           \-> queued (evicted by the site; next attempt)
                   \-> unknown (site unreachable) -> back, or lost -> queued (next attempt)
                                                                  \-> failed (abandoned)
 
@@ -72,6 +73,8 @@ class Event(IntEnum):
     """The site, silent before, knows the order and has not started it."""
     PREEMPTED = 12
     """The scheduler tells it to stop and to go on later."""
+    EVICTED = 13
+    """The site ended it for reasons of its own, and the rules allow another attempt."""
 
 
 _S, _E = Status, Event
@@ -87,6 +90,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.SUBMITTED, _E.REFUSED): _S.FAILED,
     (_S.SUBMITTED, _E.SILENCE): _S.UNKNOWN,
     (_S.SUBMITTED, _E.FENCED): _S.LOST,
+    (_S.SUBMITTED, _E.EVICTED): _S.QUEUED,
     (_S.SUBMITTED, _E.PREEMPTED): _S.STOPPING,
     (_S.RUNNING, _E.STARTED): _S.RUNNING,
     (_S.RUNNING, _E.SUCCEEDED): _S.SUCCEEDED,
@@ -95,6 +99,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.RUNNING, _E.CANCEL): _S.CANCELLING,
     (_S.RUNNING, _E.SILENCE): _S.UNKNOWN,
     (_S.RUNNING, _E.FENCED): _S.LOST,
+    (_S.RUNNING, _E.EVICTED): _S.QUEUED,
     (_S.RUNNING, _E.PREEMPTED): _S.STOPPING,
     (_S.STOPPING, _E.STARTED): _S.STOPPING,
     (_S.STOPPING, _E.SUCCEEDED): _S.SUCCEEDED,
@@ -104,6 +109,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.STOPPING, _E.REFUSED): _S.FAILED,
     (_S.STOPPING, _E.SILENCE): _S.STOPPING,
     (_S.STOPPING, _E.FENCED): _S.QUEUED,
+    (_S.STOPPING, _E.EVICTED): _S.QUEUED,
     (_S.CANCELLING, _E.STARTED): _S.CANCELLING,
     (_S.CANCELLING, _E.SUCCEEDED): _S.SUCCEEDED,
     (_S.CANCELLING, _E.FAILED): _S.FAILED,
@@ -112,6 +118,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.CANCELLING, _E.REFUSED): _S.CANCELLED,
     (_S.CANCELLING, _E.SILENCE): _S.CANCELLING,
     (_S.CANCELLING, _E.FENCED): _S.CANCELLED,
+    (_S.CANCELLING, _E.EVICTED): _S.CANCELLED,
     (_S.UNKNOWN, _E.ACCEPTED): _S.SUBMITTED,
     (_S.UNKNOWN, _E.STARTED): _S.RUNNING,
     (_S.UNKNOWN, _E.SUCCEEDED): _S.SUCCEEDED,
@@ -121,6 +128,7 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.UNKNOWN, _E.REFUSED): _S.FAILED,
     (_S.UNKNOWN, _E.SILENCE): _S.UNKNOWN,
     (_S.UNKNOWN, _E.FENCED): _S.LOST,
+    (_S.UNKNOWN, _E.EVICTED): _S.QUEUED,
     (_S.LOST, _E.REQUEUED): _S.QUEUED,
     (_S.LOST, _E.ABANDONED): _S.FAILED,
     (_S.LOST, _E.CANCEL): _S.CANCELLED,

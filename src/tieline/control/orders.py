@@ -45,4 +45,5 @@ def run_order(record: JobRecord, pool: Pool, own_stack: str) -> RunOrder:
         time_limit_s=spec.time_limit_s,
         attempt=record.attempt,
         grace_s=spec.restart_s if spec.preemptible else 0.0,
+        may_run_again=spec.preemptible or spec.idempotent,
     )

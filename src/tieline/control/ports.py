@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from tieline.control.governance import Drain, Leader, Token
 from tieline.control.lifecycle import Event, Status
 from tieline.model.job import JobSpec
 
@@ -32,6 +33,8 @@ class RunOrder:
     """Above 1 it may have run in part: it was stopped, or its run was lost."""
     grace_s: float = 0.0
     """Time it is given at least to save its state when its end is asked for."""
+    may_run_again: bool = False
+    """Whether it may be run elsewhere once it has ended here without a result."""
 
 
 class RunPhase(StrEnum):
@@ -43,6 +46,9 @@ class RunPhase(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     """Ended because `cancel` was called."""
+    EVICTED = "evicted"
+    """Ended by the site for reasons of its own, after it was asked to save its state: its
+    accelerators were wanted for others, or the machine is taken down."""
     VANISHED = "vanished"
     """Claimed, but its wrapper is gone without an exit record; it will not come back."""
 
@@ -64,10 +70,22 @@ class RunReport:
 class Engine(Protocol):
     """Runs attempts at one site. Threads may share an engine.
 
+    An engine acts for one epoch of leadership (see `Store.lead`) where its site can be reached
+    by several control planes: once the site has heard of a later epoch it refuses to submit,
+    cancel and forget for an earlier one with `EngineUnavailable`.
+
     Calls may block up to the engine's own time-out, never longer. Any of them raises
     `EngineUnavailable` when the site does not answer: then nothing is known, and the same
     call may be made again.
     """
+
+    @property
+    def lease_s(self) -> float | None:
+        """Give the silence after which the site itself has ended runs [s]; None: it never does.
+
+        Those are the runs whose order says `may_run_again`. Counted from when the last
+        `observe` that succeeded came back, margins for clocks included.
+        """
 
     def submit(self, order: RunOrder) -> None:
         """Make sure the order runs, once.
@@ -91,7 +109,16 @@ class Engine(Protocol):
         """
 
     def capacity(self) -> Mapping[str, int]:
-        """Give the accelerators that work now, by pool id, used ones included."""
+        """Give the accelerators that work now and that no stranger holds, by pool id.
+
+        Those that our own runs hold are counted; those on machines that are down or take no
+        new work, and those that others' jobs hold, are not. At most the size of the pool.
+
+        Raises
+        ------
+        EngineUnavailable
+            The site takes no new work now, although `observe` may still know of old one.
+        """
 
     def cancel(self, token: str) -> None:
         """Ask for the end of a run, its whole process group, and return without waiting.
@@ -176,8 +203,12 @@ class StoredEvent:
     at: float
     job_id: str
     event: str
-    """`submitted`, `cancel-requested`, or the name of a life-cycle event in lower case."""
+    """`submitted`, `cancel-requested`, the name of a life-cycle event in lower case, or one
+    that is not about a job: `site-drained`, `site-resumed`, `leader-began`, `token-created`,
+    `token-revoked`."""
     data: Mapping[str, object]
+    hash: str = ""
+    """Of this line and the hash of the line before it (`control.chain`), 64 hex digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +220,49 @@ class News:
     submitted: tuple[JobRecord, ...]
     cancel: tuple[str, ...]
     """Job ids whose end was asked for, in the order asked."""
+    drained: Mapping[str, Drain] = field(default_factory=dict)
+    """All sites that are closed to new work now, by site id."""
 
 
 class Store(Protocol):
     """Keeps jobs and the event log. Every call is one durable transaction, or nothing.
 
-    Any of them raises `StoreUnavailable` when the store is locked or out of space: nothing was
-    written, and the same call may be made again. Threads may share a store.
+    Any of them raises `StoreUnavailable` when the store is locked, away or out of space:
+    nothing was written, and the same call may be made again; when the connection broke on the
+    way, whether it was written is unknown, and the same call may be made again as well. Threads
+    and, where the store is of that kind, processes on several machines may share a store.
+
+    `by` names who asked, in the event log.
     """
 
+    # ------------------------------------------------------------------- leadership
+
+    def lead(self, name: str, url: str, *, lease_s: float) -> int | None:
+        """Become the leader and give the new epoch; None while another one leads.
+
+        Another one leads when it has renewed within the last `lease_s` seconds, by the clock of
+        the store, and has neither resigned nor lost its connection for good.
+        """
+
+    def renew(self, epoch: int) -> None:
+        """Stay the leader.
+
+        Raises
+        ------
+        NotLeader
+            There is a later epoch, or this one has resigned.
+        """
+
+    def resign(self, epoch: int) -> None:
+        """Let the next one lead at once. Idempotent; nothing happens in a later epoch."""
+
+    def leader(self) -> Leader | None:
+        """Give the present leader, however silent; None when nobody leads."""
+
+    # ------------------------------------------------------------------------- jobs
+
     def add_jobs(
-        self, specs: Sequence[JobSpec], *, now: float, key: str | None = None
+        self, specs: Sequence[JobSpec], *, now: float, key: str | None = None, by: str = ""
     ) -> list[JobRecord]:
         """Store jobs as queued and give them, in order; they survive a crash from here on.
 
@@ -212,7 +275,7 @@ class Store(Protocol):
             The key was used for other specs; nothing is stored.
         """
 
-    def request_cancel(self, job_id: str, *, now: float) -> JobRecord:
+    def request_cancel(self, job_id: str, *, now: float, by: str = "") -> JobRecord:
         """Note that a user wants the job's end. Idempotent; an ended job stays as it is.
 
         Raises
@@ -237,14 +300,17 @@ class Store(Protocol):
     def pending_cancels(self) -> list[str]:
         """Give the ids of jobs whose end was asked for and that have not ended, as asked."""
 
-    def record(self, changes: Sequence[Change]) -> list[JobRecord]:
+    def record(self, changes: Sequence[Change], *, epoch: int = 0) -> list[JobRecord]:
         """Apply all changes through the life-cycle table, or none; give the new records.
 
-        One record per change, in order. Several changes of one job follow each other, each
+        Only the leader may: `epoch` must be the present one, 0 where nobody has ever led. One
+        record per change, in order. Several changes of one job follow each other, each
         with the version that the one before it left.
 
         Raises
         ------
+        NotLeader
+            Another epoch is the present one.
         ConflictError
             A version has moved on, or the table does not allow an event.
         NotFoundError
@@ -274,6 +340,41 @@ class Store(Protocol):
         self, job_id: str | None = None, *, after: int = 0, limit: int = 1000
     ) -> list[StoredEvent]:
         """Give events in order, of one job or of all."""
+
+    # ------------------------------------------------------------- sites and tokens
+
+    def drain(self, site: str, *, now: float, by: str = "", reason: str = "") -> Drain:
+        """Close a site to new work until `resume`. Idempotent: it stays as drained first."""
+
+    def resume(self, site: str, *, now: float, by: str = "") -> None:
+        """Open a drained site again. Idempotent."""
+
+    def drained(self) -> Mapping[str, Drain]:
+        """Give all drained sites, by id."""
+
+    def add_token(self, token: Token, *, by: str = "") -> None:
+        """Keep a token.
+
+        Raises
+        ------
+        ConflictError
+            There is one of that id.
+        """
+
+    def revoke_token(self, token_id: str, *, now: float, by: str = "") -> Token:
+        """Make a token useless from now on, and give it. Idempotent.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such token.
+        """
+
+    def tokens(self) -> list[Token]:
+        """Give all tokens, also expired and revoked ones, the newest first."""
+
+    def token(self, token_id: str) -> Token | None:
+        """Give one token, expired and revoked ones too; None when there is none."""
 
     def close(self) -> None:
         """Release files and connections. Idempotent."""

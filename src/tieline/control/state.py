@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tieline.control.holding import restore
+from tieline.control.holding import restore, withhold
 from tieline.control.kinds import Kinds
 from tieline.control.preemption import LOOSE
 from tieline.control.waiting import lay_queue
@@ -51,6 +51,9 @@ class State(Kinds):
         self.loose = np.empty(network.capacity, LOOSE)
         self.bound: dict[int, int] = {}
         """Region of each waiting job whose data is on its way there for it."""
+        self.withheld: dict[int, int] = {}
+        """Accelerators that cannot be used now, by pool row; see `withhold`."""
+        self._out = np.zeros_like(self.snapshot.node_free)
 
     @property
     def by_work(self) -> bool:
@@ -155,6 +158,23 @@ class State(Kinds):
         if self.may_stop:
             self.warm(rows)
 
+    def withhold(self, amounts: Mapping[int, int]) -> None:
+        """Take accelerators that cannot be used now out of what is free; give others back.
+
+        They are taken where most is free; which ones they are nobody says. What jobs hold they
+        keep: where more is withheld than is free, `free` falls below 0, and what is released
+        later is withheld then.
+
+        Parameters
+        ----------
+        amounts
+            By pool row, of every pool where it has changed: 0 or more.
+        """
+        after = {**self.withheld, **amounts}
+        for p, n in after.items():
+            withhold(self.snapshot, p, self.withheld.get(p, 0), n, self._out)
+        self.withheld = {p: n for p, n in after.items() if n}
+
     def bars(self) -> NDArray[np.uint32]:
         """Give the reasons that keep each kind off each pool for good, axes K, P.
 
@@ -206,6 +226,7 @@ class State(Kinds):
             elif isinstance(value, Plan):  # scratch
                 setattr(fork, name, new_plan(self.network.capacity))
         fork.loose = np.empty_like(self.loose)
+        fork._out = self._out.copy()  # noqa: SLF001 - of its own kind
         fork.replicas = self.replicas.copy()
         place = {int(row): i for i, row in enumerate(rows)}
         fork.bound = {place[row]: to for row, to in self.bound.items() if row in place}

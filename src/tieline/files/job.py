@@ -1,6 +1,7 @@
 """Job files: from YAML or JSON to a `JobSpec`, and from a `JobSpec` to what a file holds."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -8,9 +9,18 @@ from typing import Annotated, Any, Final
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import Field
 
+from tieline.files.array import (
+    INDEX_ROOM,
+    MAX_ARRAY,
+    ArrayError,
+    Indices,
+    JobArray,
+    indices_of,
+)
 from tieline.files.document import Document, each
 from tieline.files.problems import Fault, Loc, shown
 from tieline.files.schema import (
+    LONGEST_NAME,
     Class,
     Command,
     Duration,
@@ -138,6 +148,9 @@ class JobFields(Model):
     env: Annotated[dict[Variable, Value], Kind("variable names with text")] = Field(
         default={}, description="environment variables"
     )
+    array: Indices | None = Field(
+        None, description="run it once for each of these indices; absent: once, without an index"
+    )
 
 
 class JobListFields(Model):
@@ -156,11 +169,7 @@ def read_job(path: str | Path) -> JobSpec:
     FileErrors
         The file cannot be read, has mistakes, or holds several jobs.
     """
-    document = read_document(Path(path))
-    specs = jobs_from(document)
-    if len(specs) > 1:
-        document.demand([Fault(("jobs",), f"{len(specs)} jobs", "allowed here: one")])
-    return specs[0]
+    return _only(read_document(Path(path)))
 
 
 def read_jobs(path: str | Path) -> tuple[JobSpec, ...]:
@@ -175,7 +184,21 @@ def read_jobs(path: str | Path) -> tuple[JobSpec, ...]:
 
 
 def jobs_from(document: Document) -> tuple[JobSpec, ...]:
-    """Give the jobs that data describes, in order.
+    """Give the jobs that data describes, in order; those of an array one by one.
+
+    Raises
+    ------
+    FileErrors
+        The data has mistakes; it names them all.
+    """
+    entries = entries_from(document)
+    return tuple(
+        chain.from_iterable(one.jobs() if isinstance(one, JobArray) else (one,) for one in entries)
+    )
+
+
+def entries_from(document: Document) -> tuple[JobSpec | JobArray, ...]:
+    """Give what data describes, in order, with arrays as they are written.
 
     Raises
     ------
@@ -183,8 +206,8 @@ def jobs_from(document: Document) -> tuple[JobSpec, ...]:
         The data has mistakes; it names them all.
     """
     if isinstance(document.data, dict) and "jobs" in document.data:
-        return tuple(_spec(job) for job in validated(JobListFields, document, _conflicts).jobs)
-    return (_spec(validated(JobFields, document, _conflicts)),)
+        return tuple(_entry(job) for job in validated(JobListFields, document, _conflicts).jobs)
+    return (_entry(validated(JobFields, document, _conflicts)),)
 
 
 def job_from_dict(data: Mapping[str, object], *, source: str = "job") -> JobSpec:
@@ -202,7 +225,14 @@ def job_from_dict(data: Mapping[str, object], *, source: str = "job") -> JobSpec
     FileErrors
         The data has mistakes; each names its field, none has a line.
     """
-    return _spec(validated(JobFields, Document(source, data), _conflicts))
+    return _only(Document(source, data))
+
+
+def entry_to_dict(entry: JobSpec | JobArray) -> dict[str, Any]:
+    """Give what a file for this job or array holds, as `job_to_dict`."""
+    if isinstance(entry, JobSpec):
+        return job_to_dict(entry)
+    return {**job_to_dict(entry.spec), "array": ",".join(map(str, entry.indices))}
 
 
 def job_to_dict(spec: JobSpec) -> dict[str, Any]:
@@ -254,6 +284,23 @@ def job_to_dict(spec: JobSpec) -> dict[str, Any]:
     return valid.model_dump(by_alias=True, exclude_defaults=True)
 
 
+def _only(document: Document) -> JobSpec:
+    """Give the one job that data describes."""
+    entries = entries_from(document)
+    first = entries[0]
+    if len(entries) > 1:
+        document.demand([Fault(("jobs",), f"{len(entries)} jobs", "allowed here: one")])
+    if isinstance(first, JobArray):
+        document.demand([Fault(("array",), "an array of jobs", "allowed here: one job")])
+        first = first.spec
+    return first
+
+
+def _entry(fields: JobFields) -> JobSpec | JobArray:
+    spec = _spec(fields)
+    return spec if fields.array is None else JobArray(spec, indices_of(fields.array))
+
+
 def _spec(fields: JobFields) -> JobSpec:
     return JobSpec(
         tenant=fields.tenant,
@@ -289,6 +336,7 @@ def _workload(fields: WorkloadFields, known_on: str) -> Workload:
 def _conflicts(data: object) -> Iterator[Fault]:
     """Give what contradicts itself within one job, or in each job of a list."""
     yield from _sizes(data)
+    yield from _arrays(data)
     for loc, job in chain([((), data)], each(data, "jobs.*")):
         yield from _units(job, loc)
         yield from _alone(job, loc)
@@ -323,3 +371,20 @@ def _sizes(data: object) -> Iterator[Fault]:
             yield Fault((*loc, "min"), str(sizes["min"]), f"allowed: at most the count, {count}")
         if sizes.get("max", count) < count:
             yield Fault((*loc, "max"), str(sizes["max"]), f"allowed: at least the count, {count}")
+
+
+def _arrays(data: object) -> Iterator[Fault]:
+    """Give arrays that are too many together, and names that leave no room for an index."""
+    left = MAX_ARRAY
+    for loc, job in chain([((), data)], each(data, "jobs.*")):
+        if not isinstance(job, dict) or not isinstance(job.get("array"), str):
+            continue
+        with suppress(ArrayError):
+            left -= len(indices_of(job["array"]))
+            if left < 0:
+                allowed = f"allowed: {MAX_ARRAY:,} in all arrays of a file together"
+                yield Fault((*loc, "array"), f"{MAX_ARRAY - left:,} jobs", allowed)
+        name = job.get("name", "")
+        if isinstance(name, str) and len(name) > LONGEST_NAME - INDEX_ROOM:
+            allowed = f"allowed in an array: {LONGEST_NAME - INDEX_ROOM}"
+            yield Fault((*loc, "name"), f"{len(name)} characters", allowed)

@@ -110,6 +110,7 @@ def _site(fields: SiteFields) -> Site:
         engine=fields.engine.kind,
         engine_options=fields.engine.__pydantic_extra__,
         cache_bytes=inf if fields.cache is None else fields.cache,
+        accounts=fields.accounts,
     )
 
 
@@ -120,6 +121,7 @@ def _site_fields(site: Site) -> dict[str, object]:
         "pools": [_pool_fields(pool) for pool in site.pools],
         "engine": {"kind": site.engine, **site.engine_options},
         "cache": None if site.cache_bytes == inf else site.cache_bytes,
+        "accounts": dict(site.accounts),
     }
 
 
@@ -133,6 +135,7 @@ def _pool(site: str, fields: PoolFields) -> Pool:
         trust=frozenset(fields.trust),
         stacks=frozenset(fields.stacks),
         partition=fields.partition,
+        gres=fields.gres,
     )
 
 
@@ -146,6 +149,7 @@ def _pool_fields(pool: Pool) -> dict[str, object]:
         "trust": sorted(pool.trust),
         "stacks": sorted(pool.stacks),
         "partition": pool.partition,
+        "gres": pool.gres,
     }
 
 

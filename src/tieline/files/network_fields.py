@@ -1,5 +1,6 @@
 """The fields of a network file: type, unit, default and meaning of each."""
 
+import re
 from typing import Annotated, Final
 
 from annotated_types import Ge, Gt, Le, Len, MinLen
@@ -17,6 +18,7 @@ from tieline.files.schema import (
     Text,
     Unit,
     Whole,
+    matching,
     one_of,
     refusal,
 )
@@ -38,6 +40,12 @@ def _option(value: object) -> object:
 
 Option = Annotated[str, BeforeValidator(_option), Kind("text, a number, true or false")]
 Spec = Annotated[Number, Gt(0), Le(1_000_000_000)]
+
+
+_GRES: Final = re.compile(r"[A-Za-z0-9_]{1,64}(:[A-Za-z0-9_.-]{1,64})?")
+_USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+Gres = Annotated[str, matching(_GRES.fullmatch), Kind("a name such as gpu:h200")]
+User = Annotated[str, matching(_USER.fullmatch), Kind("the name of a user")]
 
 
 class AcceleratorFields(Model):
@@ -124,6 +132,9 @@ class PoolFields(Model):
         default=[], description="software stacks installed; empty: the accelerator's own"
     )
     partition: Text | None = Field(None, description="queue at the site's own scheduler")
+    gres: Annotated[str, matching(_GRES.fullmatch), Kind("a name such as gpu:h200")] | None = (
+        Field(None, description="what the site's own scheduler calls one of its accelerators")
+    )
 
 
 class EngineFields(Model):
@@ -150,6 +161,14 @@ class SiteFields(Model):
     )
     cache: Annotated[Size, Ge(0), Le(10**21)] | None = Field(
         None, description="room for copies of datasets from elsewhere; absent: enough"
+    )
+    accounts: Annotated[
+        dict[str, User],
+        Kind("tenant ids or `*`, with the names of users"),
+    ] = Field(
+        default={},
+        description="user of the site as whom the commands of each tenant run; `*`: all others. "
+        "The local engine runs them as its own user",
     )
 
 

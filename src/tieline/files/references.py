@@ -14,6 +14,8 @@ from tieline.model.catalogue import catalogue
 
 #: The quota over all accelerators.
 _TOTAL: Final = "total"
+#: The account of every tenant that has none of its own.
+_ALL_OTHERS: Final = "*"
 
 #: Where ids are given, and what they are the ids of.
 _IDS: Final = {
@@ -46,6 +48,7 @@ def network_faults(data: object) -> Iterator[Fault]:
     yield from _of_catalogue(data)
     yield from unknown_names(data, _USES, known)
     yield from _quotas(data, known["accelerator"])
+    yield from _accounts(data, known["tenant"])
     yield from link_faults(data)
     yield from _pools(data)
     yield from _replicas(data, known["region"])
@@ -90,6 +93,13 @@ def _quotas(data: object, accelerators: Collection[str]) -> Iterator[Fault]:
         name = str(loc[-1])
         if name != _TOTAL and name not in accelerators:
             yield unknown_name(loc, "accelerator", name, [*accelerators, _TOTAL])
+
+
+def _accounts(data: object, tenants: Collection[str]) -> Iterator[Fault]:
+    for loc, _ in each(data, "sites.*.accounts.*"):
+        name = str(loc[-1])
+        if tenants and name != _ALL_OTHERS and name not in tenants:
+            yield unknown_name(loc, "tenant", name, [*tenants, _ALL_OTHERS])
 
 
 def link_faults(data: object) -> Iterator[Fault]:

@@ -29,8 +29,12 @@ from tieline.model.units import QuantityError, parse_bytes, parse_duration
 from tieline.model.workload import WORKLOAD_CLASSES
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_VARIABLE: Final = re.compile(r"(?!TIELINE_)[A-Za-z_][A-Za-z0-9_]{0,199}")
-_LONGEST_NAME: Final = 200
+#: The names of what only Tieline sets are refused, but for those of a job of an array.
+_VARIABLE: Final = re.compile(
+    r"(?!TIELINE_(?!ARRAY_(?:INDEX|SIZE)\Z))[A-Za-z_][A-Za-z0-9_]{0,199}"
+)
+#: Most characters of a name.
+LONGEST_NAME: Final = 200
 _LONGEST_COMMAND: Final = 2**16
 #: The epoch, from which time is counted.
 _FIRST: Final = datetime.fromtimestamp(0, UTC)
@@ -80,7 +84,7 @@ def one_of(kind: str, names: tuple[str, ...]) -> AfterValidator:
     return AfterValidator(validate)
 
 
-def _text(check: Callable[[str], object]) -> AfterValidator:
+def matching(check: Callable[[str], object]) -> AfterValidator:
     """Allow text that passes the check."""
 
     def validate(text: str) -> str:
@@ -130,27 +134,27 @@ def _distinct(names: list[str]) -> list[str]:
 
 Id = Annotated[
     str,
-    _text(_ID.fullmatch),
+    matching(_ID.fullmatch),
     Kind("an id", "letters, digits, `.`, `_` and `-`, at most 64, the first a letter or digit"),
 ]
 Text = Annotated[
     str,
-    _text(lambda text: text.isprintable() and len(text) <= _LONGEST_NAME),
-    Kind("text", f"on one line, at most {_LONGEST_NAME} characters"),
+    matching(lambda text: text.isprintable() and len(text) <= LONGEST_NAME),
+    Kind("text", f"on one line, at most {LONGEST_NAME} characters"),
 ]
 Command = Annotated[
     str,
-    _text(lambda text: text.strip() and "\0" not in text and len(text) <= _LONGEST_COMMAND),
+    matching(lambda text: text.strip() and "\0" not in text and len(text) <= _LONGEST_COMMAND),
     Kind("a shell command", "not empty, at most 64 KiB"),
 ]
 Variable = Annotated[
     str,
-    _text(_VARIABLE.fullmatch),
+    matching(_VARIABLE.fullmatch),
     Kind("a variable name", "letters, digits and `_`, not beginning with `TIELINE_`"),
 ]
 Value = Annotated[
     str,
-    _text(lambda text: "\0" not in text and len(text) <= _LONGEST_COMMAND),
+    matching(lambda text: "\0" not in text and len(text) <= _LONGEST_COMMAND),
     Kind("text", "at most 64 KiB"),
 ]
 Flag = Annotated[bool, Kind("true or false")]

@@ -36,9 +36,11 @@ _CONSTANTS: Final[Mapping[str, bool | None]] = {"": None, "~": None} | {
     for written in (word, word.title(), word.upper())
 }
 _TAGS: Final = "tag:yaml.org,2002:"
-_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,400}|0x[0-9a-fA-F]{1,300}|0o[0-7]{1,300})")
+_INTEGER: Final = re.compile(
+    r"[-+]?(?:0|[1-9](?:_?[0-9]){0,400}|0x[0-9a-fA-F]{1,300}|0o[0-7]{1,300})"
+)
 _FLOAT: Final = re.compile(
-    r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9_]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"[-+]?(?:\.[0-9]+|(?:0|[1-9](?:_?[0-9])*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 )
 _SPECIAL: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 

@@ -4,7 +4,9 @@
     ├── InputError          wrong input: exit code 2, HTTP 422
     ├── NotFoundError       no such job, site, accelerator: HTTP 404
     ├── ConflictError       the state does not allow it: HTTP 409
+    ├── AccessDenied        the caller may not do that: HTTP 403
     ├── StoreUnavailable    locked or out of space; nothing was written: HTTP 503
+    ├── NotLeader           another control plane leads, or none does now: HTTP 503
     └── EngineError
         ├── EngineUnavailable   try again later; nothing is known about the site now
         └── OrderRefused        the site will never run this order
@@ -41,6 +43,18 @@ class StoreUnavailable(TielineError):  # noqa: N818 - a condition, not a fault o
     """The store cannot be read or written now; nothing was, and the call may be made again."""
 
     code = "store-unavailable"
+
+
+class AccessDenied(TielineError):  # noqa: N818 - a condition, not a fault of ours
+    """The caller is known and may not do that; the message says who may."""
+
+    code = "access-denied"
+
+
+class NotLeader(TielineError):  # noqa: N818 - a condition, not a fault of ours
+    """Only the leader may do that, and this control plane does not lead (any more)."""
+
+    code = "not-leader"
 
 
 class EngineError(TielineError):

@@ -51,6 +51,8 @@ class Pool:
     """Software stacks installed; empty means the accelerator's own stack alone."""
     partition: str | None = None
     """Queue name at the site's own scheduler."""
+    gres: str | None = None
+    """What the site's own scheduler calls one of these accelerators, such as `gpu:h200`."""
 
     @property
     def capacity(self) -> int:
@@ -69,6 +71,8 @@ class Site:
     engine_options: Mapping[str, str] = field(default_factory=dict)
     cache_bytes: float = inf
     """Room for copies of datasets whose originals are elsewhere."""
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    """By tenant, the user of the site as whom its commands run; `*` stands for all others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,9 +180,9 @@ class SiteLink:
         self._set_problem(why)
 
     def owe(self, tokens: Iterable[str]) -> None:
-        """Have runs ended before it is asked again what it runs: none of them is to go on.
+        """Have runs ended before it is asked or told anything else: none of them is to go on.
 
-        Asking may prolong a lease under which such a run would begin.
+        Asking may prolong a lease under which such a run would begin, and so may an order.
         """
         self._owed = tuple(dict.fromkeys((*self._owed, *tokens)))
 
@@ -193,8 +193,9 @@ class SiteLink:
         that takes no new work now is told of none.
         """
         run = () if self._capacity.problem else run
-        if end or run or forget:
-            self._errands.append(self._line.call(partial(self._tell, end, run, forget)))
+        if self._owed or end or run or forget:
+            tell = partial(self._tell, self._owed, end, run, forget)
+            self._errands.append(self._line.call(tell))
 
     def output(self, token: str, offset: int, limit: int) -> bytes:
         """Give a piece of a run's output; for all threads.
@@ -252,10 +253,20 @@ class SiteLink:
             trouble = f"it comes and goes (last: {last}): no new work for another {rest}"
         self._set_problem(self.barred or trouble)
 
-    def _tell(self, end: Sequence[str], run: Sequence[RunOrder], forget: Sequence[str]) -> Told:
+    def _tell(
+        self,
+        owed: Sequence[str],
+        end: Sequence[str],
+        run: Sequence[RunOrder],
+        forget: Sequence[str],
+    ) -> Told:
         told = Told()
         give_up = time.monotonic() + self._patience.telling_s
         try:
+            for token in owed:
+                if not self._tried(told, partial(self.engine.cancel, token)):
+                    return told
+                told.ended.append(token)
             for token in end:
                 if self._tried(told, partial(self.engine.cancel, token)):
                     told.ended.append(token)
@@ -291,6 +302,7 @@ class SiteLink:
 
     def _note(self, told: Told) -> None:
         self.told_to_end.update(told.ended)
+        self._owed = tuple(one for one in self._owed if one not in self.told_to_end)
         self.refused.extend(told.refused)
         untold = "; ".join(dict.fromkeys(told.problems))
         if untold and untold != self._untold:

@@ -121,10 +121,8 @@ class SlurmEngine:
             reports[run.token] = report
             if run.settled or (verdict.conclude and report.phase in ENDED_PHASES):
                 self._memory.end(run, report)
-        for run in ghosts:  # Slurm had put their jobs back into its queue
-            for row in rows.get(run.token, ()):
-                if row.waits:
-                    self._end(run.user, run.token, row.id, waiting=True)
+        for run in ghosts:
+            self._end_ghost(run, rows.get(run.token, ()))
         # Only now: as long as nothing comes of looking, the site's lease runs out.
         self._heard = heard
         return {**{token: report for token, (_, report) in self._memory.ended.items()}, **reports}
@@ -274,6 +272,18 @@ class SlurmEngine:
             self._slurm.end(user, token, job, self._options.timeout / 4, waiting=waiting)
         except EngineUnavailable as error:
             self._memory.leave_alone(str(error))
+
+    def _end_ghost(self, run: Run, rows: Sequence[Row]) -> None:
+        """End what Slurm takes for a job of a run that has ended.
+
+        It may have put the job back into its queue, or have missed its end while it was down:
+        then it would hold the accelerators for a long time.
+        """
+        live = [row for row in rows if row.live and row.state != "COMPLETING"]
+        for row in live:
+            self._end(run.user, run.token, row.id)
+        if live:
+            self._memory.look_again(run)
 
     def _sample(self, user: str, within_s: float) -> tuple[Sequence[Node], Mapping[str, Run]]:
         """Give nodes, and our runs that hold something of them, as at one moment."""

@@ -60,11 +60,11 @@ class Rest:
         body = json.dumps(self._dialect.submission(batch, environment)).encode()
         answer = self._ask(user, "POST", "job/submit", self._options.timeout, body)
         number = answer.get("job_id")
+        if isinstance(number, int) and number > 0:
+            return number  # with or without an error: that of a job that has to wait is a warning
         if reason := _first_error(answer):
             raise refusal(self._site, batch.token, reason)
-        if not isinstance(number, int) or number <= 0:
-            raise self._trouble("gives no job id")
-        return number
+        raise self._trouble("gives no job id")
 
     def named(self, user: str, token: str) -> Sequence[Row]:
         """See `Slurm.named`; asks for all jobs there are, as there is no filter."""

@@ -106,6 +106,10 @@ class Memory:
                 found.append(run)
         return found
 
+    def look_again(self, run: Run) -> None:
+        """Have the job of an ended run looked at once more."""
+        self._ghosts.append((time.monotonic() + _GHOST_S, run))
+
     def asked(self) -> Sequence[Run]:
         """Give the runs that Slurm may have a job for, and that have not ended."""
         return [
