@@ -44,15 +44,17 @@ def network(clusters: Mapping[str, Cluster], folder: Path) -> str:
     """Give the network file of these clusters, by REST."""
     lines = ["name: bench", "regions: [{id: r}]", "sites:"]
     for name, cluster in clusters.items():
-        tokens = folder / name
+        tokens, runs = folder / name, cluster.shared / folder.name
         tokens.mkdir(mode=0o700)
+        runs.mkdir()
+        runs.chmod(0o1777)
         (tokens / ACCOUNT).write_text(cluster.token(ACCOUNT), encoding="utf-8")
         (tokens / ACCOUNT).chmod(0o600)
         lines += [
             f"  - id: {name}",
             "    region: r",
             f"    engine: {{kind: slurm, url: '{cluster.rest_url}', jwt_file: {tokens / ACCOUNT},",
-            f"             directory: {cluster.shared}, workdir: /}}",
+            f"             directory: {runs}, workdir: /}}",
             f"    accounts: {{'*': {ACCOUNT}}}",
             "    pools:",
         ]

@@ -24,6 +24,8 @@ GRACE_S: Final = 0.3
 HEARTBEAT_S: Final = 4.0
 #: Account of all tenants at the Slurm sites.
 USER: Final = "games"
+#: Whose jobs are in the way there.
+OTHER_USER: Final = "www-data"
 POOL: Final = "gui-an-1/nvidia-h20-96"
 SITE: Final = Site(
     "gui-an-1",
@@ -205,6 +207,24 @@ def shared_folder(cluster: Cluster, name: str) -> Path:
     owner = pwd.getpwnam(USER)
     os.chown(folder / "output", owner.pw_uid, owner.pw_gid)
     return folder
+
+
+def make_idle(cluster: Cluster) -> None:
+    """End all jobs of a cluster and let its nodes take new ones, until it stays like that.
+
+    A controller that was killed comes to know only by and by what went on meanwhile.
+    """
+    give_up = time.monotonic() + 60
+    while True:
+        for user in (USER, OTHER_USER):
+            cluster.run("scancel", f"--user={user}", check=False)
+        with suppress(ChildProcessError):  # a node has come back by itself meanwhile
+            cluster.resume_nodes()
+        try:
+            return cluster.wait_idle(2.0)
+        except TimeoutError:
+            if time.monotonic() > give_up:
+                raise
 
 
 def slurm_site(options: Mapping[str, str]) -> Site:

@@ -11,7 +11,17 @@ from typing import Final
 import pytest
 
 from bed.slurm import Cluster
-from engine_bench import REACHING, USER, Bench, phase, shared_folder, slurm_bench, slurm_site
+from engine_bench import (
+    OTHER_USER,
+    REACHING,
+    USER,
+    Bench,
+    make_idle,
+    phase,
+    shared_folder,
+    slurm_bench,
+    slurm_site,
+)
 from tieline.control.ports import RunOrder, RunPhase
 from tieline.engines.slurm import FoundPool, SlurmEngine, discover
 from tieline.engines.slurm.batch import mark
@@ -58,10 +68,7 @@ def field(
     pools = (Pool(POOL, "s", "nvidia-h200-sxm", 4, 8, gres="gpu:h200"),)
     site = replace(slurm_site(REACHING[request.param](cluster, folder)), id="s", pools=pools)
     yield Field(cluster, folder, site, slurm_bench(cluster, site, folder, eventually))
-    cluster.run("scancel", f"--user={USER}")
-    cluster.run("scancel", "--user=www-data")
-    cluster.resume_nodes()
-    cluster.wait_idle()
+    make_idle(cluster)
 
 
 @pytest.fixture
@@ -89,22 +96,22 @@ def test_commands_run_as_the_account(field: Field, engine: SlurmEngine) -> None:
 
 def test_tenants_do_not_see_one_another(field: Field) -> None:
     """Tenants with accounts of their own have runs of their own, and one engine sees all."""
-    accounts = {"lab-a": USER, "lab-b": "www-data"}
-    token = field.folder / "token-www-data"
-    token.write_text(field.cluster.token("www-data"))
+    accounts = {"lab-a": USER, "lab-b": OTHER_USER}
+    token = field.folder / f"token-{OTHER_USER}"
+    token.write_text(field.cluster.token(OTHER_USER))
     token.chmod(0o600)
     workdir = {"workdir": str(field.cluster.shared)}
     site = replace(
         field.site, accounts=accounts, engine_options={**field.site.engine_options, **workdir}
     )
     engine = SlurmEngine(site)
-    look = f"id -un; ls {field.folder}/{USER} {field.folder}/www-data"
+    look = f"id -un; ls {field.folder}/{USER} {field.folder}/{OTHER_USER}"
     engine.submit(order(look, "a.1"))
     engine.submit(replace(order(look, "b.1"), tenant="lab-b"))
     field.bench.ended(engine, "a.1", "b.1")
     logs = [engine.log(token).decode() for token in ("a.1", "b.1")]
-    assert [log.splitlines()[0] for log in logs] == [USER, "www-data"]
-    assert f"cannot open directory '{field.folder}/www-data'" in logs[0]
+    assert [log.splitlines()[0] for log in logs] == [USER, OTHER_USER]
+    assert f"cannot open directory '{field.folder}/{OTHER_USER}'" in logs[0]
     assert f"cannot open directory '{field.folder}/{USER}'" in logs[1]
     engine.submit(replace(order("touch ran", "a.1"), tenant="lab-b"))  # known, if not to lab-b
     engine.forget(["a.1", "b.1"])
@@ -241,7 +248,7 @@ def test_preemption(field: Field) -> None:
     engine.submit(order(f"{trap} while :; do sleep 0.05; done"))
     field.bench.eventually(field.bench.exists("up"))
     words = ("-p", "high", "-N4", "--gres=gpu:h200:8", "--wrap=sleep 3", "-o", "/dev/null")
-    field.cluster.run("sbatch", *words, user="www-data")
+    field.cluster.run("sbatch", *words, user=OTHER_USER)
     (report,) = field.bench.ended(engine, "job.1")
     assert (report.phase, report.detail) == (RunPhase.EVICTED, "preempted at the site")
     assert field.bench.exists("saved")()
@@ -300,7 +307,7 @@ def test_capacity_without_drained_nodes(field: Field, engine: SlurmEngine) -> No
 def test_capacity_without_what_strangers_hold(field: Field, engine: SlurmEngine) -> None:
     """What jobs of others hold does not count; what our own hold does, in every step."""
     words = ("-N1", "--gres=gpu:h200:5", "--wrap=sleep 100", "-o", "/dev/null", "-J", "theirs")
-    field.cluster.run("sbatch", *words, user="www-data")
+    field.cluster.run("sbatch", *words, user=OTHER_USER)
     field.bench.eventually(lambda: engine.capacity() == {POOL: ALL - 5})
     engine.submit(order("sleep 1", count=8))
     seen = set()

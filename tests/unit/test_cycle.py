@@ -104,6 +104,40 @@ def test_a_closed_pool_gets_no_new_work(policy: Policy) -> None:
 
 
 @every_policy
+def test_nothing_starts_on_what_is_withheld(policy: Policy) -> None:
+    """A pool of three nodes without one of them holds two gangs of a node; given back, three."""
+    state = one_kind([(0, "a", 3, 4)], 4, [Job(0, 0.0, 5.0)] * 4).state(policy)
+    assert len(cycle(state, submitted=range(4), resized=[0], withheld=[4])) == 2
+    assert state.snapshot.pools["free"][0] == 0
+    assert cycle(state, 1.0) == []
+    assert len(cycle(state, 2.0, resized=[0], withheld=[0])) == 1
+
+
+@every_policy
+def test_what_jobs_hold_is_withheld_when_they_end(policy: Policy) -> None:
+    """More is withheld than is free: what is released goes out of use, and nothing starts."""
+    state = one_kind([(0, "a", 2, 4)], 4, [Job(0, 0.0, 5.0)] * 4).state(policy)
+    (one, _), (other, _) = cycle(state, submitted=range(4))
+    assert cycle(state, 1.0, resized=[0], withheld=[5]) == []
+    assert state.snapshot.pools["free"][0] == -5
+    assert cycle(state, 2.0, ended=[one]) == []
+    assert cycle(state, 3.0, ended=[other]) == []
+    assert state.snapshot.pools["free"][0] == 3
+    assert len(cycle(state, 4.0, resized=[0], withheld=[4])) == 1
+
+
+def test_a_fork_withholds_on_its_own() -> None:
+    """What a copy of the state withholds changes nothing in the state it was made from."""
+    state = one_kind([(0, "a", 2, 4)], 4, [Job(0, 0.0, 5.0)] * 2).state(FIFO)
+    cycle(state, resized=[0], withheld=[3])
+    fork, _ = state.fork()
+    fork.withhold({0: 8})
+    check_state(state)
+    check_state(fork)
+    assert (state.snapshot.pools["free"][0], fork.snapshot.pools["free"][0]) == (5, 0)
+
+
+@every_policy
 def test_a_job_that_runs_again_has_its_old_place(policy: Policy) -> None:
     """Ended and submitted at once, it stands where it stood: in front of younger equals."""
     case = one_kind([(0, "a", 1, 1)], 1, [Job(0, 0.0, 5.0)] * 4)

@@ -1,11 +1,21 @@
 """What a site reports against what the store says: each pair gives the one right event."""
 
+from dataclasses import replace
+
 import pytest
 
 from tieline.control.lifecycle import Event, Status
 from tieline.control.orders import run_order
 from tieline.control.ports import JobRecord, RunPhase, RunReport
-from tieline.control.reconcile import missing, reconcile, resolve_lost, silent
+from tieline.control.reconcile import (
+    forgettable,
+    given_up,
+    missing,
+    reconcile,
+    resolve_lost,
+    silent,
+    strays,
+)
 from tieline.model.errors import OrderRefused
 from tieline.model.job import JobSpec
 from tieline.model.network import Pool
@@ -14,9 +24,16 @@ from tieline.model.workload import Workload
 HELD = [status for status in Status if status.holds_accelerators]
 
 
-def record(status: Status, *, started: float | None = None, idempotent: bool = False) -> JobRecord:
+def record(
+    status: Status,
+    *,
+    started: float | None = None,
+    idempotent: bool = False,
+    preemptible: bool = False,
+) -> JobRecord:
     """Give the record of a job at a site, in its first attempt."""
     spec = JobSpec("lab", Workload("hpc"), 1, {"cuda": "true"}, idempotent=idempotent)
+    spec = replace(spec, preemptible=preemptible)
     return JobRecord(
         "job-000001", 1, spec, status, 0.0, version=3, attempt=1, pool="s/p", started_at=started
     )
@@ -73,14 +90,77 @@ def test_silence_makes_unknown_what_was_not() -> None:
     assert changed == [Status.SUBMITTED, Status.RUNNING]
 
 
-def test_only_an_idempotent_job_is_run_again() -> None:
-    """A lost job waits again where a second run does no harm, and has failed elsewhere."""
-    again, failed = (
-        resolve_lost([record(Status.LOST, idempotent=idempotent)], 5.0)[0]
-        for idempotent in (True, False)
+def test_only_a_job_that_may_run_again_does() -> None:
+    """A lost job waits again where it saves its state or a second run does no harm; else not."""
+    again, goes_on, failed = resolve_lost(
+        [
+            record(Status.LOST, idempotent=True),
+            record(Status.LOST, preemptible=True),
+            record(Status.LOST),
+        ],
+        5.0,
     )
-    assert (again.event, failed.event) == (Event.REQUEUED, Event.ABANDONED)
+    assert [again.event, goes_on.event] == [Event.REQUEUED] * 2
+    assert failed.event is Event.ABANDONED
     assert "declare it idempotent" in failed.detail
+
+
+@pytest.mark.parametrize("status", HELD)
+def test_an_eviction_is_an_end_that_may_be_followed_by_another_attempt(status: Status) -> None:
+    """Evicted: waits again where it may, and is lost, which ends it, where it may not."""
+    report = RunReport("job-000001.1", RunPhase.EVICTED, started_at=1.0, detail="preempted")
+    may = record(status, preemptible=True), record(status, idempotent=True)
+    for one in may:
+        (change,) = reconcile([one], {report.token: report}, now=5.0)
+        assert change.event is Event.EVICTED
+    (change,) = reconcile([record(status)], {report.token: report}, now=5.0)
+    assert change.event is Event.FENCED
+
+
+def test_a_silent_site_is_given_up_for_what_may_run_elsewhere() -> None:
+    """By the lease what may run again, by patience what may run twice; the rest never is."""
+    jobs = [
+        record(Status.UNKNOWN, preemptible=True),
+        record(Status.UNKNOWN, idempotent=True),
+        record(Status.CANCELLING, idempotent=True),
+        record(Status.UNKNOWN),
+    ]
+
+    def gone(silent_s: float, lease_s: float | None) -> list[bool]:
+        changes = given_up(jobs, 5.0, silent_s, lease_s, 300.0)
+        assert {change.event for change in changes} <= {Event.FENCED}
+        return [any(change.version == one.version for change in changes) for one in jobs]
+
+    for i, one in enumerate(jobs):
+        jobs[i] = replace(one, version=i)
+    assert gone(599.0, 600.0) == [False, True, False, False]
+    assert gone(600.0, 600.0) == [True, True, True, False]
+    assert gone(299.0, None) == [False] * 4
+    assert gone(1e6, None) == [False, True, False, False]
+
+
+def test_what_is_alive_and_meant_by_no_job_is_a_stray() -> None:
+    """Accepted or running under a token that is not held: a stray; what has ended is none."""
+    reports = {f"job-00000{i}.1": RunReport(f"job-00000{i}.1", p) for i, p in enumerate(RunPhase)}
+    alive = [one.token for one in reports.values() if one.phase in ("accepted", "running")]
+    assert strays(set(), reports) == alive
+    assert strays({alive[0]}, reports) == alive[1:]
+
+
+def test_only_ended_runs_beyond_the_newest_are_forgotten() -> None:
+    """Of runs that no job means the oldest ended ones go; what is alive stays, stray or not."""
+    reports = {
+        token: RunReport(token, phase, ended_at=at)
+        for token, phase, at in (
+            ("a.1", RunPhase.SUCCEEDED, 3.0),
+            ("b.1", RunPhase.EVICTED, 1.0),
+            ("c.1", RunPhase.RUNNING, None),
+            ("d.1", RunPhase.SUCCEEDED, 2.0),
+        )
+    }
+    assert forgettable(reports, {"d.1"}, 1) == ["b.1"]
+    assert forgettable(reports, set(), 1) == ["b.1", "d.1"]
+    assert forgettable(reports, set(), 4) == []
 
 
 def test_an_order_carries_the_command_for_the_pool() -> None:

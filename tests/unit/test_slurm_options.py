@@ -41,7 +41,7 @@ ORDER = RunOrder("job.1", "job", "lab-a", "s/h200", 1, "true")
         ({"account": "a b"}, "'a b' is no name of a Slurm account"),
         ({"timeout": "2min"}, "'2min' is not between 0.1 s and 60 s"),
         ({"timeout": "soon"}, "'soon'"),
-        ({"lease": "1min"}, "`lease` must be at least twice the heartbeat: 240 s or more"),
+        ({"lease": "1min"}, "`lease` must be at least twice the heartbeat: 600 s or more"),
         ({"cpus_per_accelerator": "0"}, "'0' is no whole number above 0"),
         ({"version": "38"}, "'38' is no version such as v0.0.38"),
     ],

@@ -105,7 +105,8 @@ class Engine(Protocol):
         """Give a report for every token the site knows and that is not forgotten, by token.
 
         A token that was acknowledged and is absent here was never started and never will
-        be without another `submit`.
+        be without another `submit`. Answers renew the lease of a site that has one; the first
+        of an engine, and the first after a silence longer than the lease, renew nothing.
         """
 
     def capacity(self) -> Mapping[str, int]:

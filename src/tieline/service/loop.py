@@ -10,8 +10,8 @@ One `tick` does, in this order:
 6. tell      the sites what to start, what to end and what they may forget
 
 The store is the truth, and what is in memory a copy for speed. After a crash, and whenever
-the two may differ (a change was refused, a tick failed half-way), the copy is made anew from
-the store, and sites are asked what they know before they are told anything.
+the two may differ (a change was refused, a tick failed half-way), the copy is made anew, and
+sites are asked what they know before they are told anything.
 
 A loop runs within one term of leadership. The store refuses what it records after the term;
 what it tells it tells while the term holds, which is seen to again between decide and tell.
@@ -38,7 +38,7 @@ from tieline.control.reconcile import (
     silent,
 )
 from tieline.files.fit import Offer
-from tieline.model.errors import NotLeader, OrderRefused
+from tieline.model.errors import NotLeader, OrderRefused, StoreUnavailable
 from tieline.scheduling.policy import Policy
 from tieline.service.links import Links
 from tieline.service.roster import Cycle, Roster, Scene
@@ -125,10 +125,7 @@ class Loop:
     # ---------------------------------------------------------------------- the thread
 
     def run(self) -> None:
-        """Tick until `stop` is called or the term is over.
-
-        No failure ends it: it is logged, and shown by `health`.
-        """
+        """Tick until `stop` or the end of the term; failures are logged, and shown by `health`."""
         while not self._stopping.is_set() and not self._term.over:
             pause_s = self._step()
             self._stopping.wait(self._settings.least_s)
@@ -152,19 +149,22 @@ class Loop:
         """Tick once, whatever comes of it; give the time to the next tick [s]."""
         try:
             self.tick(self._clock.now())
-        except NotLeader as refusal:
-            self._in_doubt, self._failure = True, str(refusal)
-            self._failures += 1
-            return self._settings.idle_s
         except Exception as error:  # noqa: BLE001 - one bad tick must not be the last
-            self._in_doubt = True
-            self._failures += 1
-            self._failure = f"{type(error).__name__}: {error}"
-            _LOG.exception("event=tick-failed in_a_row=%d", self._failures)
-            return min(self._settings.busy_s * 2.0**self._failures, self._settings.longest_pause_s)
+            return self._after_failure(error)
         self._failures, self._failure = 0, ""
         at_rest = not self._roster.any_held and self._links.at_rest
         return self._settings.idle_s if at_rest else self._settings.busy_s
+
+    def _after_failure(self, error: Exception) -> float:
+        """Note why a tick failed, so that the next one asks the store; give the time to it [s]."""
+        self._in_doubt, self._failure = True, f"{type(error).__name__}: {error}"
+        self._failures += 1
+        if isinstance(error, NotLeader):
+            return self._settings.idle_s
+        away = isinstance(error, StoreUnavailable)
+        level, fault = (logging.WARNING, None) if away else (logging.ERROR, error)
+        _LOG.log(level, "event=tick-failed problem=%r", self._failure, exc_info=fault)
+        return min(self._settings.busy_s * 2.0**self._failures, self._settings.longest_pause_s)
 
     # ------------------------------------------------------------------------ one tick
 

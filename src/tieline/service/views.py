@@ -140,6 +140,8 @@ class Present:
 def statement(job: JobRecord) -> str:
     """Give in one sentence where a job is that does not wait for a pool."""
     unknown = job.detail or "the site does not answer"
+    again = job.spec.preemptible or job.spec.idempotent
+    meanwhile = " until its run there must have ended" if again else ""
     return {
         Status.QUEUED: "The scheduler has not looked at it yet.",
         Status.SUBMITTED: f"It was placed on {job.pool}, which has not reported its start yet.",
@@ -148,7 +150,7 @@ def statement(job: JobRecord) -> str:
         "reported the end yet.",
         Status.CANCELLING: f"Its end was asked for; {job.pool} has not reported it yet.",
         Status.UNKNOWN: f"Its state on {job.pool} is unknown: {unknown}. It keeps its place there "
-        "and is not run elsewhere.",
+        f"and is not run elsewhere{meanwhile}.",
         Status.LOST: f"It stopped on {job.pool} without a result.",
     }.get(job.status) or _ending(job)
 

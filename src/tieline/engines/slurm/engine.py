@@ -221,7 +221,7 @@ class SlurmEngine:
                     runs.append(read_run(token, user, fields))
             if isinstance(now, float):
                 heard[user] = now
-        return _one_each(runs, self._memory), heard
+        return self._memory.one_each(runs), heard
 
     def _judge(self, run: Run, rows: Sequence[Row] | None) -> Verdict:
         if rows is None and run.undecided and self._memory.has_waited(run):
@@ -389,17 +389,3 @@ class SlurmEngine:
             return base64.b64decode(str(found), validate=True)[:limit]
         except binascii.Error:
             raise EngineUnavailable(f"site {self._site.id}: odd output of {token}") from None
-
-
-def _one_each(runs: Iterable[Run], memory: Memory) -> list[Run]:
-    """Give one run of each token.
-
-    One that was cancelled before it was known is marked under every account.
-    """
-    chosen: dict[str, Run] = {}
-    for run in runs:
-        if memory.ended.get(run.token, (run.user,))[0] != run.user:
-            continue
-        if run.token not in chosen or run.claimed or run.ended is not None:
-            chosen[run.token] = run
-    return list(chosen.values())

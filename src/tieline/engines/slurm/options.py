@@ -54,8 +54,9 @@ class Options:
     memory_per_accelerator: int | None = None
     """[MiB]."""
     timeout: float = 10.0
-    heartbeat: float = 120.0
-    """After so long without a sign of life nothing of a run is alive."""
+    heartbeat: float = 300.0
+    """After so long without a sign of life nothing of a run is alive: as long as Slurm itself
+    waits for a node by default (SlurmdTimeout)."""
     grace: float = 30.0
     """Between asking a run to end and killing it; an order may name a longer one."""
     lease: float | None = None

@@ -54,6 +54,19 @@ class Memory:
             self._since.setdefault(run.token, now)
         self.runs = {run.token: run for run in runs if not run.settled}
 
+    def one_each(self, runs: Sequence[Run]) -> list[Run]:
+        """Give one run of each token.
+
+        One that was cancelled before it was known is marked under every account.
+        """
+        chosen: dict[str, Run] = {}
+        for run in runs:
+            if self.ended.get(run.token, (run.user,))[0] != run.user:
+                continue
+            if run.token not in chosen or run.claimed or run.ended is not None:
+                chosen[run.token] = run
+        return list(chosen.values())
+
     def end(self, run: Run, report: RunReport) -> None:
         """Note an end that is news."""
         if run.token not in self.ended:

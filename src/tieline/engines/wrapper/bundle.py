@@ -1,6 +1,8 @@
 """Programs for machines where nothing of Tieline is installed: several modules as one file."""
 
 import ast
+import threading
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -10,6 +12,8 @@ from tieline.engines.wrapper import files, pulse, slots, tree, wrapper
 _OURS: Final = "tieline."
 #: Lets Python 3.9 pass over annotations that only later versions understand.
 _LAZY_ANNOTATIONS: Final = "from __future__ import annotations\n"
+#: Python 3.11's parser fails now and then when threads use it at the same time.
+_PARSING: Final = threading.Lock()
 
 
 def bundle(*modules: ModuleType) -> str:
@@ -17,7 +21,8 @@ def bundle(*modules: ModuleType) -> str:
 
     They come in the order given; their imports of one another are left out.
     """
-    return _LAZY_ANNOTATIONS + "".join(_without_ours(module) for module in modules)
+    with _PARSING:
+        return _LAZY_ANNOTATIONS + "".join(_without_ours(module) for module in modules)
 
 
 def wrapper_source() -> str:
@@ -25,6 +30,7 @@ def wrapper_source() -> str:
     return bundle(files, tree, slots, pulse, wrapper)
 
 
+@cache
 def _without_ours(module: ModuleType) -> str:
     source = Path(str(module.__file__)).read_text(encoding="utf-8")
     lines = source.splitlines(keepends=True)
