@@ -20,7 +20,10 @@ from tieline.model.network import Network, Pool, Region, Site
 from tieline.model.workload import Workload
 from tieline.scheduling.registry import policy_named
 from tieline.service.composition import Placement, SystemClock, running
-from tieline.service.loop import Loop
+from tieline.service.leadership import Term
+from tieline.service.links import Links
+from tieline.service.loop import Loop, LoopSettings
+from tieline.service.steady import SteadyClock
 from tieline.store import open_store
 
 RUNNING: Final = 100
@@ -56,36 +59,40 @@ def ticks(folder: Path, waiting: int) -> None:
         site.id: LocalEngine(site, folder / site.id, workdir=folder) for site in NETWORK.sites
     }
 
+    clock = SteadyClock(SystemClock())
+
     def new_loop() -> Loop:
+        settings = LoopSettings()
         return Loop(
             offer=Offer(NETWORK),
             policy=policy_named("price"),
             store=store,
-            engines=engines,
-            clock=SystemClock(),
+            links=Links(NETWORK, engines, store, settings.patience, Term()),
+            clock=clock,
+            settings=settings,
         )
 
     loop = new_loop()
-    loop.tick(time.time())  # loads the kernels
+    loop.tick(clock.now())  # loads the kernels
     store.add_jobs([job(1, 1.0, "sleep 600")] * RUNNING, now=time.time())
     at_a_site = [status for status in Status if status.holds_accelerators]
     while len(store.jobs(status=at_a_site, limit=RUNNING)) < RUNNING:
-        loop.tick(time.time())
+        loop.tick(clock.now())
     blocked = job(40, 3600.0, "true")  # no pool has so many free
     specs = [blocked, *(job(size, 10.0 * size, "true") for size in (33, 36, 38, 39))]
     store.add_jobs((specs * (waiting // len(specs) + 1))[:waiting], now=time.time())
-    timed(f"tick that brings {waiting:,} jobs", lambda: loop.tick(time.time()), 1)
+    timed(f"tick that brings {waiting:,} jobs", lambda: loop.tick(clock.now()), 1)
     time.sleep(1.0)
-    timed(f"tick, {waiting:,} wait, {RUNNING} run, no news", lambda: loop.tick(time.time()), TICKS)
+    timed(f"tick, {waiting:,} wait, {RUNNING} run, no news", lambda: loop.tick(clock.now()), TICKS)
 
     def with_news() -> None:
         store.add_jobs([blocked], now=time.time())
-        loop.tick(time.time())
+        loop.tick(clock.now())
 
     timed("the same with a submission and a cycle", with_news, TICKS)
     loop.close()
     again = new_loop()
-    timed("first tick after a crash", lambda: again.tick(time.time()), 1)
+    timed("first tick after a crash", lambda: again.tick(clock.now()), 1)
     again.close()
     for engine in engines.values():
         for token in engine.observe():
