@@ -209,6 +209,17 @@ def shared_folder(cluster: Cluster, name: str) -> Path:
     return folder
 
 
+def save_state(cluster: Cluster) -> None:
+    """Have the controller write down what it knows, which it otherwise does every 5 s.
+
+    When it is killed before, jobs that ended in other tests run once more in its mind, and hold
+    what they held.
+    """
+    cluster.kill("slurmctld", signal.SIGTERM)
+    cluster.start("slurmctld")
+    cluster.wait_idle()
+
+
 def make_idle(cluster: Cluster) -> None:
     """End all jobs of a cluster and let its nodes take new ones, until it stays like that.
 

@@ -27,6 +27,7 @@ from engine_bench import (
     Bench,
     make_idle,
     phase,
+    save_state,
     shared_folder,
     slurm_bench,
     slurm_options,
@@ -157,6 +158,7 @@ def in_time(longest_s: float = TIMEOUT_S) -> Iterator[None]:
         assert time.monotonic() - began < longest_s + 2  # the machine is shared
 
 
+@pytest.mark.parametrize("bench", ["slurm-cli", "slurm-rest"], indirect=True)
 def test_a_hung_controller(cluster: Cluster, bench: Bench, engine: Engine) -> None:
     """While the controller hangs each call ends in time, and runs are still seen through."""
     engine.submit(order("echo line >> lines; sleep 1; exit 3"))
@@ -212,11 +214,13 @@ def resume(cluster: Cluster) -> None:
         cluster.resume_nodes()
 
 
+@pytest.mark.parametrize("bench", ["slurm-cli", "slurm-rest"], indirect=True)
 def test_a_controller_that_forgets(cluster: Cluster, bench: Bench, engine: Engine) -> None:
     """When the controller is killed right after a submission, each job runs once all the same.
 
     It forgets jobs that it had taken, gives their ids to others, and starts some a second time.
     """
+    save_state(cluster)
     orders = [
         order(f"echo line >> lines-{number}; sleep 2", f"job-{number}.1", 8) for number in range(6)
     ]
@@ -233,8 +237,10 @@ def test_a_controller_that_forgets(cluster: Cluster, bench: Bench, engine: Engin
     assert {report.phase for report in engine.observe().values()} == {RunPhase.SUCCEEDED}
 
 
+@pytest.mark.parametrize("bench", ["slurm-cli", "slurm-rest"], indirect=True)
 def test_a_site_that_is_back(cluster: Cluster, bench: Bench, engine: Engine) -> None:
     """While the controller is down runs are seen from their files, and it is asked again later."""
+    save_state(cluster)
     engine.submit(order("sleep 1; exit 3"))
     bench.eventually(lambda: phase(engine) is RunPhase.RUNNING)
     cluster.kill("slurmctld")

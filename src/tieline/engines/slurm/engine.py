@@ -28,7 +28,7 @@ from tieline.engines.slurm.jobs import Node, Partition, Row, Slurm
 from tieline.engines.slurm.link import Link
 from tieline.engines.slurm.options import Options, parse_options
 from tieline.engines.slurm.rest import Rest
-from tieline.engines.slurm.room import room
+from tieline.engines.slurm.room import agrees, room
 from tieline.engines.slurm.runs import Run, Verdict, judge, read_run
 from tieline.engines.slurm.watch import Memory
 from tieline.engines.wrapper.order import check_order, is_token
@@ -41,7 +41,7 @@ _CLOCKS_S: Final = 60.0
 #: Partitions are asked for anew after so long [s].
 _PARTITIONS_S: Final = 30.0
 _MOST_GHOSTS: Final = 10
-_SAME_TRIES: Final = 3
+_SAME_TRIES: Final = 4
 _TURNS: Final = 32
 _TAIL_BYTES: Final = 1 << 14
 
@@ -133,15 +133,13 @@ class SlurmEngine:
             raise EngineUnavailable(problem)
         user, within_s = next(iter(self._links)), self._options.timeout / 4
         try:
-            self._partitions = (time.monotonic(), self._slurm.partitions(user, within_s))
-            nodes, held = self._sample(user, within_s)
+            partitions = self._slurm.partitions(user, within_s)
+            self._partitions = (time.monotonic(), partitions)
+            nodes, amounts = self._sample(user, within_s, partitions)
         except EngineUnavailable as error:
             self._memory.leave_alone(str(error))
             raise
-        amounts: dict[str, int] = {}
-        for run in held.values():
-            amounts[run.pool] = amounts.get(run.pool, 0) + run.count
-        return room(self._site.pools, self._partitions[1], nodes, amounts)
+        return room(self._site.pools, partitions, nodes, amounts)
 
     def cancel(self, token: str) -> None:
         """Ask for the end of a run. See `Engine.cancel`.
@@ -285,16 +283,23 @@ class SlurmEngine:
         if live:
             self._memory.look_again(run)
 
-    def _sample(self, user: str, within_s: float) -> tuple[Sequence[Node], Mapping[str, Run]]:
-        """Give nodes, and our runs that hold something of them, as at one moment."""
+    def _sample(
+        self, user: str, within_s: float, partitions: Sequence[Partition]
+    ) -> tuple[Sequence[Node], Mapping[str, int]]:
+        """Give nodes, and what our runs hold of them by pool, as at one moment."""
         nodes: Sequence[Node] = ()
+        amounts: dict[str, int] = {}
         held = self._holding()
         for _ in range(_SAME_TRIES):
             nodes, before = self._slurm.nodes(user, within_s), held
-            held = self._holding()
-            if held.keys() == before.keys():  # else a job of ours began or ended in between
-                break
-        return nodes, held
+            held, amounts = self._holding(), {}
+            for run in held.values():
+                amounts[run.pool] = amounts.get(run.pool, 0) + run.count
+            if held.keys() == before.keys() and agrees(
+                self._site.pools, partitions, nodes, amounts
+            ):
+                break  # else a job of ours began or ended in between
+        return nodes, amounts
 
     def _holding(self) -> dict[str, Run]:
         """Give our runs that hold accelerators, by token."""

@@ -31,11 +31,30 @@ def room(
     return {pool.id: _room(pool, queues[pool.id], nodes, held.get(pool.id, 0)) for pool in pools}
 
 
+def agrees(
+    pools: Sequence[Pool],
+    partitions: Sequence[Partition],
+    nodes: Sequence[Node],
+    held: Mapping[str, int],
+) -> bool:
+    """Tell whether the nodes show all that our runs hold; they come a moment late."""
+    return all(
+        held.get(pool.id, 0) <= _used(pool, _nodes(queue_of(pool, partitions), nodes))
+        for pool in pools
+    )
+
+
+def _nodes(queue: Partition | None, nodes: Sequence[Node]) -> list[Node]:
+    return [node for node in nodes if queue is not None and queue.name in node.partitions]
+
+
+def _used(pool: Pool, nodes: Sequence[Node]) -> int:
+    return sum(amount(node.used, str(pool.gres)) for node in nodes)
+
+
 def _room(pool: Pool, queue: Partition | None, nodes: Sequence[Node], held: int) -> int:
-    own = [node for node in nodes if queue is not None and queue.name in node.partitions]
-    gres = str(pool.gres)
-    used = sum(amount(node.used, gres) for node in own)
-    free = 0
-    if queue is not None and queue.up:
-        free = sum(amount(node.gres, gres) - amount(node.used, gres) for node in own if node.works)
-    return min(pool.capacity, max(free, 0) + min(held, used))
+    own = _nodes(queue, nodes)
+    working = [node for node in own if node.works and queue is not None and queue.up]
+    there = sum(amount(node.gres, str(pool.gres)) for node in working)
+    free = max(there - _used(pool, working), 0)
+    return min(pool.capacity, free + min(held, _used(pool, own)))
