@@ -40,6 +40,9 @@ from tieline.store import open_store, without_secret
 
 _STORE_FILE: Final = "tieline.db"
 _SQLITE: Final = "sqlite:///"
+#: A control plane that was killed while it started a wrapper holds its locks until the new
+#: process has become that wrapper: a moment, on a busy machine more [s].
+_LAST_BREATH_S: Final = 2.0
 _LOCAL: Final = "local"
 _AT_A_SITE: Final = [status for status in Status if status.holds_accelerators]
 #: How long the end of the last tick is waited for [s]; a site that hangs must not hold it up.
@@ -240,19 +243,28 @@ def _lock(file: Path, what: str) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{what}: cannot write {file}: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(fd, 20).decode(errors="replace").strip() or "unknown"
-            raise ConflictError(
-                f"{what}: another control plane uses it (process {owner}); stop that one first, "
-                "or name another"
-            ) from None
+        give_up = time.monotonic() + _LAST_BREATH_S
+        while not _locked(fd):
+            if time.monotonic() > give_up:
+                owner = os.read(fd, 20).decode(errors="replace").strip() or "unknown"
+                raise ConflictError(
+                    f"{what}: another control plane uses it (process {owner}); stop that one "
+                    "first, or name another"
+                )
+            time.sleep(0.02)
         os.truncate(fd, 0)
         os.write(fd, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _bind(directory: Path, url: str) -> None:

@@ -23,6 +23,7 @@ from tieline.service.line import Line
 from tieline.service.question import Pace, Question
 
 _LOG: Final = logging.getLogger(__name__)
+_UNHEARD: Final = "it has not answered yet"
 
 #: Outputs that are read from one site at the same time.
 _READERS: Final = 2
@@ -100,7 +101,7 @@ class SiteLink:
         """Whether it answered in this tick."""
         self.barred = ""
         """Why nothing it says is believed, in words; empty when it is believed."""
-        self.problem = "it has not answered yet"
+        self.problem = _UNHEARD
         """Why it takes no new work; empty when it does."""
         self.told_to_end: set[str] = set()
         """Tokens whose end it was asked for before it answered last; the loop takes out those
@@ -244,7 +245,7 @@ class SiteLink:
             self._last_trouble = trouble
             self._standing = failed(self._standing, now, caution)
         elif self._look.answer is None or self._capacity.answer is None:
-            trouble = "it has not answered yet"
+            trouble = _UNHEARD
         else:
             self._standing = answered(self._standing, now, caution)
         if not trouble and self._standing.mode is Mode.QUARANTINED:
@@ -310,7 +311,8 @@ class SiteLink:
         self._untold = untold
 
     def _set_problem(self, problem: str) -> None:
-        if bool(problem) != bool(self.problem):
+        first = self.problem == _UNHEARD and problem != _UNHEARD
+        if first or bool(problem) != bool(self.problem):
             level, event = (logging.WARNING, "closed") if problem else (logging.INFO, "open")
             _LOG.log(level, "event=site-%s site=%s problem=%r", event, self.id, problem)
         self.problem = problem

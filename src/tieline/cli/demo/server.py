@@ -72,7 +72,8 @@ def _end_jobs(client: Client) -> None:
     alive = [status for status in Status if not status.ended]
     give_up = time.monotonic() + _END_S
     for job in client.jobs(status=alive, limit=1000):
-        client.cancel(job.id)
+        if time.monotonic() < give_up:  # each call has a patience of its own
+            client.cancel(job.id)
     while client.jobs(status=alive, limit=1) and time.monotonic() < give_up:
         time.sleep(_POLL_S)
 
