@@ -2,7 +2,9 @@
 
 import os
 import pwd
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -260,3 +262,15 @@ def test_discovered_pools() -> None:
 def test_guessed_accelerators(gres: str, expected: tuple[str, ...]) -> None:
     """A name of Slurm is looked for in the catalogue; where it may mean several, all are given."""
     assert guesses(gres) == expected
+
+
+def test_every_option_is_on_its_page() -> None:
+    """The reference page names each option once, with the default that holds."""
+    page = Path(__file__).parents[2] / "docs" / "reference" / "slurm-engine.md"
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page.read_text(), re.MULTILINE))
+    assert rows.keys() == {field.name for field in fields(Options)}
+    for field in fields(Options):
+        if isinstance(field.default, float):
+            assert rows[field.name] == f"{field.default:g} s"
+        elif isinstance(field.default, str):
+            assert rows[field.name] == field.default
