@@ -54,6 +54,7 @@ def test_no_job_is_lost_or_run_twice_in_a_storm(place: Town) -> None:
         place.calm.set()
     user.join(120)
     assert not user.is_alive()
+    place.relieve()
     jobs = place.wait_for_ends(timeout_s=180)
     story = "\n".join(storm.story)
     assert {kind for kind in WEIGHTS if storm.done[kind] < 2} == set(), story
@@ -69,8 +70,12 @@ def check_records(place: Town, jobs: list[JobRecord], story: str) -> None:
     """Demand that every acknowledged job is there, once, and has ended."""
     assert len(place.acknowledged) >= JOBS
     assert sorted(job.id for job in jobs) == sorted(place.acknowledged)
-    still_open = {job.id: job.status.name for job in jobs if not job.status.ended}
-    assert still_open == {}, story
+    still_open = {
+        job.id: (job.status.name, job.pool, job.detail, *job.spec.commands)
+        for job in jobs
+        if not job.status.ended
+    }
+    assert still_open == {}, f"{place.troubles()}\n{story}"
 
 
 def check_traces(place: Town, jobs: list[JobRecord], story: str) -> None:

@@ -302,6 +302,23 @@ class Town:
 
     # ------------------------------------------------------------------------ peace
 
+    def relieve(self) -> None:
+        """Start every control plane anew, in good order.
+
+        Sites that came and went are in quarantine at the leader, for up to a quarter of an
+        hour; a new leader trusts them again.
+        """
+        for plane in self.planes.values():
+            plane.stop()
+            plane.start()
+
+    def troubles(self) -> list[str]:
+        """Give what a control plane says of the sites, for whoever has to find out."""
+        for plane in self.planes.values():
+            with suppress(TielineError), Client(plane.url, timeout_s=4.0) as client:
+                return [f"{one.id}: {one.state}, {one.problem}" for one in client.sites().sites]
+        return ["no control plane answers"]
+
     def wait_for_ends(self, timeout_s: float) -> list[JobRecord]:
         """Wait until every job has ended, as its operators mend what only they can; give all."""
         give_up = time.monotonic() + timeout_s
