@@ -25,7 +25,6 @@ from bed import postgres, slurm
 from tieline.client import Client
 from tieline.model.errors import TielineError
 
-HERE: Final = Path(__file__).parent
 TIELINE: Final = Path(sys.executable).with_name("tieline")
 CLIENTS: Final = (1, 8)
 NETWORK: Final = """

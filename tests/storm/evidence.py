@@ -8,7 +8,6 @@ asked: this is what happened.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf
 from pathlib import Path
 
 from tieline.control.lifecycle import Status
@@ -101,8 +100,3 @@ def most_at_once(jobs: Mapping[str, JobRecord], spans: Mapping[str, list[Span]])
             highest = max(highest, held)
         most[pool] = highest
     return most
-
-
-def latest(spans: Mapping[str, list[Span]]) -> float:
-    """Give the last sign of life of all."""
-    return max((span.last for found in spans.values() for span in found), default=-inf)

@@ -222,12 +222,12 @@ def _site(target: str) -> str:
     return target.partition(" ")[0]
 
 
-def processes_with(mark: bytes, where: str = "environ") -> list[int]:
-    """Give the processes that have the mark in a file of /proc, by id."""
+def processes_with(mark: bytes) -> list[int]:
+    """Give the processes that have the mark in their command, by id."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
-                if mark in (entry / where).read_bytes():
+                if mark in (entry / "cmdline").read_bytes():
                     found.append(int(entry.name))
     return sorted(found)

@@ -244,7 +244,7 @@ class Town:
 
     def wrappers(self, site: str) -> list[int]:
         """Give the wrappers that see runs through at a site."""
-        return processes_with(f"{self.folder_of(site)}/{ACCOUNT}/runs/".encode(), "cmdline")
+        return processes_with(f"{self.folder_of(site)}/{ACCOUNT}/runs/".encode())
 
     def supervise(self) -> None:
         """Start again what has ended by itself, as whatever runs services does."""
