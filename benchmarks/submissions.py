@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from bed import postgres, slurm
 from tieline.client import Client
 from tieline.model.errors import TielineError
+from tieline.model.job import JobSpec
+from tieline.model.workload import Workload
+from tieline.store import open_store
 
 TIELINE: Final = Path(sys.executable).with_name("tieline")
 CLIENTS: Final = (1, 8)
@@ -102,6 +106,11 @@ def measured(
         runs = [pool.apply_async(send, (*arguments, share)) for _ in range(clients)]
         took = [one for run in runs for one in run.get(timeout=600)]
         wall = time.perf_counter() - begin
+    return summary(took, clients, wall)
+
+
+def summary(took: list[float], clients: int, wall: float) -> dict:
+    """Give the rate [1/s] and the times [ms] of submissions that took so long [s]."""
     cuts = statistics.quantiles(took, n=100)
     return {
         "clients": clients,
@@ -154,6 +163,28 @@ def tieline(folder: Path, name: str, store: str | None, jobs: int) -> Iterator[d
             yield {"what": f"Tieline, {name}", **found}
 
 
+def alone(name: str, url: str, jobs: int) -> Iterator[dict]:
+    """Give the rates of one kind of store without the API; clients are threads."""
+    spec = JobSpec("lab", Workload("hpc"), 2, {"cuda": "true"}, estimate_s=60.0)
+    with closing(open_store(url)) as store:
+
+        def send(count: int) -> list[float]:
+            took = []
+            for _ in range(count):
+                begin = time.perf_counter()
+                store.add_jobs([spec], now=time.time())
+                took.append(time.perf_counter() - begin)
+            return took
+
+        for clients in CLIENTS:
+            with ThreadPoolExecutor(clients) as threads:
+                begin = time.perf_counter()
+                runs = threads.map(send, [jobs // clients] * clients)
+                took = [one for run in runs for one in run]
+                wall = time.perf_counter() - begin
+            yield {"what": f"store alone, {name}", **summary(took, clients, wall)}
+
+
 def plain(cluster: slurm.Cluster, jobs: int) -> Iterator[dict]:
     """Give the rates of plain Slurm."""
     headers = {"X-SLURM-USER-NAME": "root", "X-SLURM-USER-TOKEN": cluster.token("root")}
@@ -180,8 +211,10 @@ def main() -> None:
         with slurm.running("alpha") as alpha:
             rows += plain(alpha, options.jobs)
         rows += tieline(folder, "SQLite", None, options.jobs)
+        rows += alone("SQLite", f"sqlite:///{folder}/alone.db", options.jobs)
         with postgres.running() as server:
             rows += tieline(folder, "PostgreSQL", server.url(), options.jobs)
+            rows += alone("PostgreSQL", server.url(), options.jobs)
     if options.json:
         print(json.dumps(rows))
         return
@@ -189,7 +222,7 @@ def main() -> None:
     for row in sorted(rows, key=lambda row: (row["clients"], row["what"])):
         ratio = row["per_s"] / sbatch[row["clients"]]
         print(
-            f"{row['what']:22} {row['clients']} clients {row['per_s']:8.1f}/s "
+            f"{row['what']:23} {row['clients']} clients {row['per_s']:8.1f}/s "
             f"({ratio:5.1f} x sbatch)   p50 {row['p50_ms']:7.1f} ms   p99 {row['p99_ms']:7.1f} ms"
         )
 
