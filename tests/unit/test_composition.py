@@ -66,6 +66,20 @@ def test_engines_of_later_versions_are_named(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("lead", [True, False])
+def test_a_wrong_option_is_told_before_it_serves(tmp_path: Path, *, lead: bool) -> None:
+    """A wrong option of a Slurm site is refused at the start, by one that stands by as well."""
+    first, second = network().sites
+    slurm = replace(first, engine="slurm", engine_options={"direktory": "/x"})
+    wrong = replace(network(), sites=(slurm, second))
+    with (
+        pytest.raises(InputError, match="unknown option 'direktory'"),
+        running(wrong, Placement(tmp_path / "dir", lead=lead)),
+    ):
+        pass
+    assert not (tmp_path / "dir").exists()
+
+
 def test_an_unknown_policy_leaves_nothing_behind(tmp_path: Path) -> None:
     """A mistake in the arguments is told before any file is made."""
     with (

@@ -215,6 +215,11 @@ def _check_engines(network: Network) -> None:
                 f"site {site.id}: engine kind {site.engine!r} comes in a later version; "
                 f"allowed: {', '.join(_ENGINES)}"
             )
+        if site.engine == "slurm":
+            # Before it serves: one that stands by would learn of a mistake only when it leads.
+            from tieline.engines.slurm.options import parse_options  # noqa: PLC0415 - as above
+
+            parse_options(site)
 
 
 def _prepared(directory: Path) -> Path:
