@@ -12,6 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
+from terminal import NETWORK
 from tieline.client import Client, NoControlPlane
 from tieline.control.lifecycle import Status
 from tieline.files.job import job_from_dict, job_to_dict
@@ -24,22 +25,6 @@ from tieline.service.control_plane import ControlPlane
 from tieline.wire.schemas import MAX_JOBS, Failure
 
 Eventually = Callable[[Callable[[], object]], None]
-
-NETWORK = """
-name: twins
-regions: [{id: east}, {id: west}]
-links: [{between: [east, west], bandwidth_gbit_s: 100}]
-sites:
-  - id: one
-    region: east
-    engine: {kind: local}
-    pools: [{accelerator: nvidia-h200-sxm, nodes: 1, accelerators_per_node: 4, trust: [open]}]
-  - id: two
-    region: west
-    engine: {kind: local}
-    pools: [{accelerator: huawei-910b2, nodes: 1, accelerators_per_node: 2, trust: [sensitive]}]
-tenants: [{id: lab, home: one}, {id: clinic, home: two}]
-"""
 
 
 def job(command: str = "true", **fields: object) -> dict[str, Any]:
