@@ -27,7 +27,10 @@ def test_a_drained_site_is_closed_until_it_is_resumed(store: Store) -> None:
     assert drain == Drain("gui-an", 5.0, "ann", "new cables")
     assert store.drained() == store.news(0).drained == {"gui-an": drain}
     store.resume("gui-an", now=6.0, by="bob")
-    assert store.drained() == store.news(0).drained == {}
+    news = store.news(0)
+    assert store.drained() == news.drained == {}
+    assert news.resumed == {"gui-an"}
+    assert store.news(news.position).resumed == frozenset()
     assert told(store) == [
         ("site-drained", {"site": "gui-an", "by": "ann", "reason": "new cables"}),
         ("site-resumed", {"site": "gui-an", "by": "bob"}),
@@ -35,7 +38,7 @@ def test_a_drained_site_is_closed_until_it_is_resumed(store: Store) -> None:
 
 
 def test_a_site_is_drained_once(store: Store) -> None:
-    """A second drain leaves the first as it was; a second resumption does nothing."""
+    """A second drain leaves the first as it was; each resumption is in the log."""
     first = store.drain("gui-an", now=5.0, by="ann", reason="new cables")
     assert store.drain("gui-an", now=6.0, by="bob", reason="other") == first
     store.drain("zhangjiakou", now=7.0)
@@ -43,7 +46,7 @@ def test_a_site_is_drained_once(store: Store) -> None:
     for _ in range(2):
         store.resume("gui-an", now=8.0)
     assert list(store.drained()) == ["zhangjiakou"]
-    assert [event for event, _ in told(store)] == ["site-drained"] * 2 + ["site-resumed"]
+    assert [event for event, _ in told(store)] == ["site-drained"] * 2 + ["site-resumed"] * 2
 
 
 def test_a_token_is_kept_without_its_secret(store: Store) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.control.flapping import Caution, Mode, Standing, answered, failed
+from tieline.control.flapping import Caution, Mode, Standing, answered, failed, vouched
 
 CAUTION = Caution(failures=3, window_s=600.0, first_s=60.0, longest_s=900.0)
 STORY = st.lists(st.tuples(st.floats(0.0, 400.0), st.booleans()), max_size=80)
@@ -53,6 +53,18 @@ def test_a_site_that_is_well_is_open_in_the_end(
 def test_what_is_remembered_of_a_site_stays_small(story: list[tuple[float, bool]]) -> None:
     """However often a site has failed, no more is kept than is counted."""
     assert all(len(standing.failed_at) <= CAUTION.failures for _, _, standing in lived(story))
+
+
+@given(STORY)
+def test_an_operators_word_ends_a_quarantine_and_opens_no_site_that_fails(
+    story: list[tuple[float, bool]],
+) -> None:
+    """One that answers is open at once, one that does not is open when it answers next."""
+    told = lived(story)
+    at, _, standing = told[-1] if told else (0.0, True, Standing())
+    after = vouched(standing)
+    assert after.mode is (Mode.CLOSED if standing.mode is Mode.CLOSED else Mode.OPEN)
+    assert answered(after, at, CAUTION).mode is Mode.OPEN
 
 
 def test_quarantines_in_a_row_grow_and_are_forgotten_after_a_good_time() -> None:

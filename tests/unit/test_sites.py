@@ -177,6 +177,28 @@ def test_a_site_that_comes_and_goes_is_quarantined(bench: Bench) -> None:
     bench.until(lambda: bench.status(waits) is Status.RUNNING)
 
 
+def test_an_operator_ends_a_quarantine(bench: Bench) -> None:
+    """A site that an operator opens takes work at once; one that is away, when it answers."""
+    for _ in range(3):
+        bench.east.down = "no route"
+        bench.until(lambda: east(bench).state == "closed")
+        bench.plane.resume("east-1", by="ada")
+        bench.tick()
+        assert east(bench).state == "closed"
+        bench.east.down = ""
+        bench.until(lambda: east(bench).state == "open")
+    for _ in range(3):
+        bench.east.down = "no route"
+        bench.until(lambda: east(bench).state == "closed")
+        bench.east.down = ""
+        bench.until(lambda: east(bench).state != "closed")
+    assert east(bench).state == "quarantined"
+    bench.plane.resume("east-1", by="ada")
+    bench.tick()
+    assert (east(bench).state, east(bench).problem) == ("open", "")
+    bench.running(job())
+
+
 def test_a_site_that_does_not_answer_is_asked_less_and_less_often(bench: Bench) -> None:
     """From once per second to once in half a minute; one that answers is asked at every look."""
     bench.tick()

@@ -22,6 +22,8 @@ from tieline.wire.schemas import Site
 _STYLES: Final = {"open": "green", "drained": "yellow", "closed": "red", "quarantined": "red"}
 #: Between two looks while a site is waited for [s].
 _POLL_S: Final = 0.5
+#: The loop lifts a quarantine when it goes round next [s].
+_HEEDED_S: Final = 5.0
 
 _ID: Final = click.argument("site_id", metavar="ID", shell_complete=site_ids)
 
@@ -89,9 +91,13 @@ def drain(site_id: str, url: str | None, *, reason: str, wait: bool, as_json: bo
 @AS_JSON
 @URL
 def resume(site_id: str, url: str | None, *, as_json: bool) -> None:
-    """Open a drained site to new work again."""
+    """Open a site to new work again: one that is drained, or in quarantine."""
     with connected(url, SITES) as client:
         found = client.resume(site_id)
+        give_up = time.monotonic() + _HEEDED_S
+        while found.state == "quarantined" and time.monotonic() < give_up:
+            time.sleep(_POLL_S)
+            found = patiently(lambda: _site(client, site_id))
     _tell(found, as_json=as_json)
 
 

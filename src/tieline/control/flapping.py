@@ -4,9 +4,11 @@
                     closed --answers, and has failed too often--> quarantined until T
                quarantined --answers after T--> open
                quarantined --fails--> closed
+               quarantined --an operator vouches for it--> open
 
 *Safety*: a site that opens has failed fewer than `failures` times within the last `window_s`, or
-has answered, without failing, for at least `first_s`.
+has answered, without failing, for at least `first_s`; failures before an operator vouched for it
+are forgotten.
 *Progress*: a site that answers from some time on is open `longest_s` later, when it is asked.
 `tests/property/test_flapping.py` holds both.
 """
@@ -72,6 +74,11 @@ def answered(standing: Standing, at: float, caution: Caution) -> Standing:
         in_a_row = standing.quarantines + 1
         return replace(standing, mode=Mode.QUARANTINED, until=at + pause_s, quarantines=in_a_row)
     return replace(standing, mode=Mode.OPEN, failed_at=recent)
+
+
+def vouched(standing: Standing) -> Standing:
+    """Give the standing of a site of which an operator says that it is well."""
+    return Standing(Mode.CLOSED if standing.mode is Mode.CLOSED else Mode.OPEN)
 
 
 def _recent(standing: Standing, at: float, caution: Caution) -> tuple[float, ...]:

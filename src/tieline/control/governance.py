@@ -13,6 +13,12 @@ class Drain:
     """Who ordered it."""
     reason: str = ""
 
+    @property
+    def told(self) -> str:
+        """Who closed it and why, in words."""
+        by = f" by {self.by}" if self.by else ""
+        return f"drained{by}: {self.reason}" if self.reason else f"drained{by}"
+
 
 @dataclass(frozen=True, slots=True)
 class Leader:

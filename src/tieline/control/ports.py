@@ -223,6 +223,8 @@ class News:
     """Job ids whose end was asked for, in the order asked."""
     drained: Mapping[str, Drain] = field(default_factory=dict)
     """All sites that are closed to new work now, by site id."""
+    resumed: frozenset[str] = frozenset()
+    """Sites that operators opened since."""
 
 
 class Store(Protocol):
@@ -348,7 +350,7 @@ class Store(Protocol):
         """Close a site to new work until `resume`. Idempotent: it stays as drained first."""
 
     def resume(self, site: str, *, now: float, by: str = "") -> None:
-        """Open a drained site again. Idempotent."""
+        """Open a site to new work: one that is drained, and one that is mistrusted."""
 
     def drained(self) -> Mapping[str, Drain]:
         """Give all drained sites, by id."""

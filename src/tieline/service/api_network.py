@@ -1,6 +1,5 @@
 """The routes of the network as a whole: pools, prices, sites, health, the event log, metrics."""
 
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Query, Response
@@ -99,21 +98,14 @@ def add_site_routes(routes: Routes, plane: ControlPlane) -> None:
     )
     def drain(caller: Operator, site_id: str, body: Body) -> Site:
         """Close a site to new work; what runs there goes on. It stays as drained first."""
-        made = plane.drain(site_id, by=caller.name, reason=message(DrainRequest, body).reason)
-        found = plane.site(site_id)
-        # The loop may not have gone round since.
-        if found.state == "open" or not found.problem:
-            words = ": ".join(filter(None, (f"drained by {made.by}", made.reason)))
-            found = replace(found, state="drained", problem=words)
-        return answers.site(found)
+        plane.drain(site_id, by=caller.name, reason=message(DrainRequest, body).reason)
+        return answers.site(plane.site(site_id))
 
     @routes.add("POST", "/sites/{site_id}/resume", fails=(*JOB, *CHANGE))
     def resume(caller: Operator, site_id: str) -> Site:
-        """Open a drained site to new work again."""
+        """Open a drained site to new work again, or one in quarantine: that within moments."""
         plane.resume(site_id, by=caller.name)
-        found = plane.site(site_id)
-        open_now = found.state == "drained"
-        return answers.site(replace(found, state="open", problem="") if open_now else found)
+        return answers.site(plane.site(site_id))
 
 
 def add_state_routes(routes: Routes, plane: ControlPlane) -> None:

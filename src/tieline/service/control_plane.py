@@ -270,13 +270,13 @@ class ControlPlane:
         there = next(site for site in self.network.sites if site.id == site_id)
         pools = {pool.id for pool in there.pools}
         held = self._store.jobs(status=_AT_A_SITE, limit=max(1, self.network.capacity))
-        drained = self._store.drained().get(site_id)
+        drain = self._store.drained().get(site_id)
         return SiteView(
             id=site_id,
             region=there.region,
             engine=there.engine,
-            state="drained" if drained else "open",
-            problem="",
+            state="open" if drain is None else "drained",
+            problem="" if drain is None else drain.told,
             running=sum(job.pool in pools for job in held),
             usable=None,
             capacity=sum(pool.capacity for pool in there.pools),
@@ -297,7 +297,7 @@ class ControlPlane:
         return drain
 
     def resume(self, site: str, *, by: str = "") -> None:
-        """Open a drained site again. Idempotent.
+        """Open a drained site again, and trust one that came and went. Idempotent.
 
         Raises
         ------

@@ -37,7 +37,8 @@ class Links:
         self._strays = {site: Strays(store, site) for site in engines}
         self._unproven = set(engines)
         self.drained: Mapping[str, Drain] = {}
-        """Sites that operators have closed to new work, by id."""
+        """Sites that the loop gives no new work as operators have closed them, by id. What others
+        are told of drains comes from the store: a loop in the midst of a tick knows it later."""
 
     def __iter__(self) -> Iterator[SiteLink]:
         """Give every link, in the order of the network."""
@@ -55,6 +56,12 @@ class Links:
             link.hear(now)
             if link.fresh and link.id in self._unproven:
                 self._prove(link)
+
+    def heed(self, drained: Mapping[str, Drain], resumed: Iterable[str] = ()) -> None:
+        """Follow operators: sites that are closed now, and those opened since the last time."""
+        self.drained = drained
+        for link in filter(None, map(self._links.get, resumed)):
+            link.vouch()
 
     def end_strays(self, link: SiteLink, held: set[str], now: float) -> None:
         """Have runs ended that no job means any more; `held` are the tokens that jobs mean."""
@@ -94,16 +101,17 @@ class Links:
     @property
     def obstacles(self) -> dict[str, str]:
         """Why each site takes no new work, by id; empty for one that does."""
-        return {link.id: link.problem or self._drain_told(link.id) for link in self}
+        drained = self._store.drained()
+        return {link.id: link.problem or _told(drained.get(link.id)) for link in self}
 
     def views(self, running: Mapping[str, int], now: float) -> list[SiteView]:
         """Give every site as it is now; `running` is its number of jobs, by id."""
         regions = {site.id: site.region for site in self._sites}
         kinds = {site.id: site.engine for site in self._sites}
-        out = self.withheld
+        out, drained = self.withheld, self._store.drained()
         views = []
         for site in self._sites:
-            link = self._links[site.id]
+            link, drain = self._links[site.id], drained.get(site.id)
             capacity = sum(pool.capacity for pool in site.pools)
             withheld = sum(out.get(pool.id, 0) for pool in site.pools)
             views.append(
@@ -111,8 +119,8 @@ class Links:
                     id=site.id,
                     region=regions[site.id],
                     engine=kinds[site.id],
-                    state=self._state(link),
-                    problem=link.complaint or self._stranger(site.id) or self._drain_told(site.id),
+                    state=str(link.mode) if drain is None else "drained",
+                    problem=link.complaint or self._stranger(site.id) or _told(drain),
                     running=running.get(site.id, 0),
                     usable=None if link.capacity is None else capacity - withheld,
                     capacity=capacity,
@@ -125,18 +133,6 @@ class Links:
         """Let the sites' threads end; a site that hangs is not waited for."""
         for link in self:
             link.close()
-
-    def _state(self, link: SiteLink) -> str:
-        if link.id in self.drained:
-            return "drained"
-        return str(link.mode)
-
-    def _drain_told(self, site: str) -> str:
-        drain = self.drained.get(site)
-        if drain is None:
-            return ""
-        by = f" by {drain.by}" if drain.by else ""
-        return f"drained{by}: {drain.reason}" if drain.reason else f"drained{by}"
 
     def _stranger(self, site: str) -> str:
         token = self._strays[site].unknown
@@ -158,6 +154,10 @@ class Links:
                 "or give the site another directory"
             )
         self._unproven.discard(link.id)
+
+
+def _told(drain: Drain | None) -> str:
+    return "" if drain is None else drain.told
 
 
 def newest_job(tokens: Iterable[str]) -> str | None:

@@ -198,14 +198,14 @@ class Loop:
         position, records = self._store.open_jobs()
         roster.admit(records)
         self._roster, self._position, self._in_doubt = roster, position, False
-        self._links.drained = self._store.drained()
+        self._links.heed(self._store.drained())
         self._cancel(self._store.pending_cancels(), now)
         _LOG.info("event=started-anew open_jobs=%d position=%d", len(records), position)
 
     def _load(self, now: float) -> None:
         news = self._store.news(self._position)
         self._roster.admit(news.submitted)
-        self._links.drained = news.drained
+        self._links.heed(news.drained, news.resumed)
         self._cancel(news.cancel, now)
         self._position = news.position
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from tieline.control.flapping import Caution, Mode, Standing, answered, failed
+from tieline.control.flapping import Caution, Mode, Standing, answered, failed, vouched
 from tieline.control.ports import Engine, RunOrder, RunReport
 from tieline.model.errors import EngineUnavailable, NotLeader, OrderRefused
 from tieline.model.units import format_duration
@@ -179,6 +179,10 @@ class SiteLink:
         """Believe nothing that it says from now on, and give it no work."""
         self.barred, self.fresh = why, False
         self._set_problem(why)
+
+    def vouch(self) -> None:
+        """Forget that it came and went: an operator says that it is well."""
+        self._standing = vouched(self._standing)
 
     def owe(self, tokens: Iterable[str]) -> None:
         """Have runs ended before it is asked or told anything else: none of them is to go on.

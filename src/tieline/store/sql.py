@@ -3,6 +3,7 @@
 What a call promises stands at the `Store` port in `control/ports.py`.
 """
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -24,10 +25,10 @@ from tieline.store.submissions import CANCEL_REQUESTED, SUBMITTED
 
 _OPEN: Final = [status for status in Status if not status.ended]
 _NEWS: Final = (
-    select(EVENTS.c.event, *rows.RECORD)
-    .join_from(EVENTS, JOBS, EVENTS.c.job == JOBS.c.seq)
+    select(EVENTS.c.event, EVENTS.c.data, *rows.RECORD)
+    .join_from(EVENTS, JOBS, EVENTS.c.job == JOBS.c.seq, isouter=True)
     .where(EVENTS.c.seq > bindparam("position"))
-    .where(EVENTS.c.event.in_((SUBMITTED, CANCEL_REQUESTED)))
+    .where(EVENTS.c.event.in_((SUBMITTED, CANCEL_REQUESTED, registers.RESUMED)))
     .order_by(EVENTS.c.seq)
 )
 _OPEN_JOBS: Final = select(*rows.RECORD).where(JOBS.c.status.in_(_OPEN)).order_by(JOBS.c.seq)
@@ -129,7 +130,7 @@ class SqlStore:
         return self._write(lambda ledger: submissions.request_cancel(ledger, job_id, now, by))
 
     def news(self, position: int) -> News:
-        """Give submissions and cancel requests after `position`, in order; 0 is the start."""
+        """Give what users and operators ordered after `position`, in order; 0 is the start."""
         with self._database.reading() as connection:
             last = rows.last(connection, EVENTS)
             drained = registers.drains(connection.execute(registers.DRAINS_NOW))
@@ -138,9 +139,12 @@ class SqlStore:
             found = connection.execute(_NEWS, {"position": position}).all()
         return News(
             position=last,
-            submitted=tuple(rows.job_record(row[1:]) for row in found if row[0] == SUBMITTED),
-            cancel=tuple(job_id(row[1]) for row in found if row[0] == CANCEL_REQUESTED),
+            submitted=tuple(rows.job_record(row[2:]) for row in found if row[0] == SUBMITTED),
+            cancel=tuple(job_id(row[2]) for row in found if row[0] == CANCEL_REQUESTED),
             drained=drained,
+            resumed=frozenset(
+                json.loads(row[1])["site"] for row in found if row[0] == registers.RESUMED
+            ),
         )
 
     def open_jobs(self) -> tuple[int, list[JobRecord]]:
@@ -228,7 +232,7 @@ class SqlStore:
         return self._write(lambda ledger: registers.drain(ledger, Drain(site, now, by, reason)))
 
     def resume(self, site: str, *, now: float, by: str = "") -> None:
-        """Open a drained site again. Idempotent."""
+        """Open a site to new work: one that is drained, and one that is mistrusted."""
         submissions.demand_storable(site)
         self._write(lambda ledger: registers.resume(ledger, site, now, by))
 
