@@ -54,7 +54,6 @@ def test_no_job_is_lost_or_run_twice_in_a_storm(place: Town) -> None:
         place.calm.set()
     user.join(120)
     assert not user.is_alive()
-    place.relieve()
     jobs = place.wait_for_ends(timeout_s=180)
     story = "\n".join(storm.story)
     assert {kind for kind in WEIGHTS if storm.done[kind] < 2} == set(), story

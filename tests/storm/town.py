@@ -302,16 +302,6 @@ class Town:
 
     # ------------------------------------------------------------------------ peace
 
-    def relieve(self) -> None:
-        """Start every control plane anew, in good order.
-
-        Sites that came and went are in quarantine at the leader, for up to a quarter of an
-        hour; a new leader trusts them again.
-        """
-        for plane in self.planes.values():
-            plane.stop()
-            plane.start()
-
     def troubles(self) -> list[str]:
         """Give what a control plane says of the sites, for whoever has to find out."""
         for plane in self.planes.values():
@@ -331,7 +321,16 @@ class Town:
             for cluster in self.clusters.values():
                 with suppress(OSError, subprocess.SubprocessError):
                     cluster.resume_nodes()
+            self._vouch()
             time.sleep(1.0)
+
+    def _vouch(self) -> None:
+        """Open the sites that came and went, instead of waiting for up to a quarter of an hour."""
+        for plane in self.planes.values():
+            with suppress(TielineError), Client(plane.url, timeout_s=4.0) as client:
+                for site in client.sites().sites:
+                    if site.state == "quarantined":
+                        client.resume(site.id)
 
 
 def _command_of(pid: int) -> bytes:
