@@ -21,8 +21,8 @@ from tieline.model.workload import Workload
 from tieline.scheduling.registry import policy_named
 from tieline.service.composition import SystemClock
 from tieline.service.leadership import Term
-from tieline.service.links import Links
-from tieline.service.loop import Loop, LoopSettings
+from tieline.service.live.links import Links
+from tieline.service.live.loop import Loop, LoopSettings
 from tieline.service.steady import SteadyClock
 from tieline.store import open_store
 

@@ -17,8 +17,8 @@ from fastapi.routing import APIRoute
 
 from tieline.files.fit import Offer
 from tieline.files.network import read_network
-from tieline.service.access import Role
-from tieline.service.api import create_app, rule_of
+from tieline.service.access.rules import Role
+from tieline.service.api.app import create_app, rule_of
 from tieline.service.composition import SystemClock
 from tieline.service.control_plane import ControlPlane
 from tieline.service.errors import CODES

@@ -24,12 +24,12 @@ from fastapi import FastAPI
 from tieline.control.lifecycle import Status
 from tieline.files.access import AccessRules
 from tieline.files.network import read_network
-from tieline.service.access import Role
-from tieline.service.api import create_app
+from tieline.service.access.rules import Role
+from tieline.service.access.tokens import Wanted
+from tieline.service.api.app import create_app
+from tieline.service.api.server import Patience, Tls, server
 from tieline.service.composition import Placement, running
 from tieline.service.control_plane import ControlPlane
-from tieline.service.server import Patience, Tls, server
-from tieline.service.tokens import Wanted
 
 NETWORK = """
 name: shared

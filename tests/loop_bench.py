@@ -21,9 +21,9 @@ from tieline.model.workload import Workload
 from tieline.scheduling.registry import policy_named
 from tieline.service.control_plane import ControlPlane
 from tieline.service.leadership import Term
-from tieline.service.links import Links
-from tieline.service.loop import Loop, LoopSettings
-from tieline.service.sites import Patience
+from tieline.service.live.links import Links
+from tieline.service.live.loop import Loop, LoopSettings
+from tieline.service.live.sites import Patience
 from tieline.service.steady import SteadyClock
 
 EAST: Final = "east-1/nvidia-h200-sxm"

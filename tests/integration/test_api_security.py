@@ -20,10 +20,10 @@ from fastapi import FastAPI
 
 from front import Caller, certificate, guarded, job, listening, network, token
 from tieline.files.access import Limits
-from tieline.service.bodies import MAX_DEPTH
+from tieline.service.api.bodies import MAX_DEPTH
+from tieline.service.api.guard import MAX_BODY_BYTES
+from tieline.service.api.server import Patience, Tls
 from tieline.service.control_plane import ControlPlane
-from tieline.service.guard import MAX_BODY_BYTES
-from tieline.service.server import Patience, Tls
 from tieline.wire.schemas import Failure
 
 Eventually = Callable[[Callable[[], object]], None]

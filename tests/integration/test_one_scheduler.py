@@ -25,7 +25,7 @@ from tieline.model.workload import Workload
 from tieline.scheduling.registry import policy_named
 from tieline.service.composition import Placement, running
 from tieline.service.control_plane import ControlPlane
-from tieline.service.loop import LoopSettings
+from tieline.service.live.loop import LoopSettings
 from tieline.simulation.driver import simulate
 from tieline.simulation.recorded import RecordedCycle, Recorder, differences
 

@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 
 from front import Caller, guarded, job, network, token
 from tieline.files.access import AccessRules, Limits
-from tieline.service.access import Allowed, Role
-from tieline.service.api import create_app, rule_of
+from tieline.service.access.rules import Allowed, Role
+from tieline.service.api.app import create_app, rule_of
 from tieline.service.control_plane import ControlPlane
 
 Eventually = Callable[[Callable[[], object]], None]

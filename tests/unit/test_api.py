@@ -19,7 +19,7 @@ from tieline.files.job import job_from_dict, job_to_dict
 from tieline.files.network import read_network
 from tieline.model.errors import ConflictError, InputError, NotFoundError
 from tieline.model.job import JobSpec
-from tieline.service.api import create_app
+from tieline.service.api.app import create_app
 from tieline.service.composition import Placement, running
 from tieline.service.control_plane import ControlPlane
 from tieline.wire.schemas import MAX_JOBS, Failure

@@ -13,9 +13,9 @@ import tieline.files.problems
 import tieline.model.errors
 import tieline.model.units
 from tieline.model.errors import StoreUnavailable, TielineError
-from tieline.service.access import LOCAL, Identity
+from tieline.service.access.rules import LOCAL, Identity
+from tieline.service.api.guard import MAX_BODY_BYTES, Guard, is_loopback
 from tieline.service.errors import CODES, add_handlers
-from tieline.service.guard import MAX_BODY_BYTES, Guard, is_loopback
 from tieline.wire.schemas import Failure
 
 JSON = {"content-type": "application/json"}

@@ -8,9 +8,9 @@ import pytest
 from fastapi import FastAPI, Response
 
 from front import Caller
+from tieline.service.api.trail import Trail
 from tieline.service.logs import REQUEST, JsonLines, TextLines, without_secrets
 from tieline.service.metrics import Metrics
-from tieline.service.trail import Trail
 
 TOKEN = "tl_0123456789ab_" + "s" * 43
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJlc2lnbmF0dXJl"

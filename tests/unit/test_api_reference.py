@@ -4,9 +4,9 @@ import runpy
 from pathlib import Path
 
 from tieline.files.access import Limits
-from tieline.service.bodies import MAX_DEPTH
-from tieline.service.guard import MAX_BODY_BYTES
-from tieline.service.server import MAX_HEADER_BYTES, Patience
+from tieline.service.api.bodies import MAX_DEPTH
+from tieline.service.api.guard import MAX_BODY_BYTES
+from tieline.service.api.server import MAX_HEADER_BYTES, Patience
 from tieline.wire.schemas import MAX_JOBS
 
 ROOT = Path(__file__).parents[2]

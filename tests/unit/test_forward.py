@@ -14,12 +14,12 @@ from loop_bench import EAST, Bench, job, network
 from tieline.files.access import AccessRules
 from tieline.files.fit import Offer
 from tieline.model.errors import InputError
-from tieline.service.access import Role
-from tieline.service.api import create_app
+from tieline.service.access.rules import Role
+from tieline.service.access.tokens import Wanted
+from tieline.service.api.app import create_app
+from tieline.service.api.forward import PASSED_ON, add_forwarding
+from tieline.service.api.server import server
 from tieline.service.control_plane import ControlPlane
-from tieline.service.forward import PASSED_ON, add_forwarding
-from tieline.service.server import server
-from tieline.service.tokens import Wanted
 from tieline.store import open_store
 
 

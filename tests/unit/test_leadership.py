@@ -19,8 +19,8 @@ from tieline.scheduling.registry import policy_named
 from tieline.service.composition import Placement, running
 from tieline.service.control_plane import ControlPlane
 from tieline.service.leadership import Candidacy, Leadership, Term
-from tieline.service.links import Links
-from tieline.service.loop import Loop
+from tieline.service.live.links import Links
+from tieline.service.live.loop import Loop
 from tieline.service.steady import SteadyClock
 from tieline.store import open_store
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from front import Caller, network
 from tieline.control.ports import Engine, Store
 from tieline.model.errors import EngineUnavailable, NotFoundError, StoreUnavailable
-from tieline.service.api import create_app
+from tieline.service.api.app import create_app
 from tieline.service.control_plane import ControlPlane
 from tieline.service.metrics import Metrics
 from tieline.service.views import Present

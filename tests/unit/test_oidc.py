@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from front import Caller, Issuer, guarded, network
 from tieline.files.access import Issuer as Rules
-from tieline.service.access import Identity, Role
+from tieline.service.access.oidc import Oidc
+from tieline.service.access.rules import Identity, Role
 from tieline.service.control_plane import ControlPlane
 from tieline.service.errors import Refused
-from tieline.service.oidc import Oidc
 
 
 @pytest.fixture

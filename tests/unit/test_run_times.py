@@ -14,7 +14,7 @@ from tieline.model.job import DEFAULT_ESTIMATE_S, JobSpec
 from tieline.model.observed_rates import ENOUGH
 from tieline.model.workload import Workload
 from tieline.service import answers
-from tieline.service.run_times import RunTimes
+from tieline.service.live.run_times import RunTimes
 from tieline.store import open_store
 
 NAMED = replace(job(), name="nightly", estimate_s=None)

@@ -13,7 +13,7 @@ from tieline.control.lifecycle import Status
 from tieline.control.ports import RunPhase, RunReport
 from tieline.model.errors import EngineUnavailable, NotFoundError
 from tieline.model.job import JobSpec
-from tieline.service.sites import Patience
+from tieline.service.live.sites import Patience
 from tieline.service.views import PoolView, SiteView
 from tieline.store import open_store
 

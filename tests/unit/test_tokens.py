@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from front import Caller, guarded, listening, network, token
 from tieline.cli.token import token as command
 from tieline.model.errors import ConflictError, InputError, NotFoundError, TielineError
-from tieline.service.access import Identity, Role
+from tieline.service.access.rules import Identity, Role
+from tieline.service.access.tokens import Tokens, Wanted
 from tieline.service.control_plane import ControlPlane
 from tieline.service.errors import Refused
-from tieline.service.tokens import Tokens, Wanted
 from tieline.store import open_store
 from tieline.wire.schemas import DEFAULT_LIFE_S, LONGEST_LIFE_S
 

@@ -23,13 +23,13 @@ from tieline.files.network import read_network
 from tieline.model.errors import InputError
 from tieline.model.network import Network
 from tieline.scheduling.registry import DEFAULT_POLICY, POLICIES
-from tieline.service.api import create_app
+from tieline.service.api.app import create_app
+from tieline.service.api.forward import add_forwarding
+from tieline.service.api.guard import is_loopback
+from tieline.service.api.server import Patience, Tls, server
 from tieline.service.composition import Placement, running
-from tieline.service.forward import add_forwarding
-from tieline.service.guard import is_loopback
 from tieline.service.logs import Form, set_up
 from tieline.service.metrics import Metrics
-from tieline.service.server import Patience, Tls, server
 
 _LISTEN: Final = DEFAULT_URL.removeprefix("http://")
 _AT_A_SITE: Final = [status for status in Status if status.holds_accelerators]

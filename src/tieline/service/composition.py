@@ -31,10 +31,10 @@ from tieline.scheduling.policy import Policy
 from tieline.scheduling.registry import DEFAULT_POLICY, policy_named
 from tieline.service.control_plane import ControlPlane
 from tieline.service.leadership import Candidacy, Leadership, Term
-from tieline.service.links import Links, newest_job
-from tieline.service.loop import Loop, LoopSettings
+from tieline.service.live.links import Links, newest_job
+from tieline.service.live.loop import Loop, LoopSettings
+from tieline.service.live.roster import Cycle
 from tieline.service.metrics import Metrics
-from tieline.service.roster import Cycle
 from tieline.service.steady import SteadyClock
 from tieline.store import open_store, without_secret
 

@@ -13,9 +13,9 @@ from tieline.files.fit import Offer, name_faults
 from tieline.model.accelerator import Rate
 from tieline.model.errors import NotFoundError, NotLeader, TielineError
 from tieline.model.job import JobSpec
-from tieline.service.foresight import foresee
-from tieline.service.loop import Loop
-from tieline.service.tokens import Tokens
+from tieline.service.access.tokens import Tokens
+from tieline.service.live.foresight import foresee
+from tieline.service.live.loop import Loop
 from tieline.service.views import Health, PoolView, Present, Prices, SiteView, Why, statement
 
 _AT_A_SITE: Final = [status for status in Status if status.holds_accelerators]

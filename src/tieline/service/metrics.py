@@ -18,7 +18,7 @@ from tieline.control.ports import Engine, Store
 from tieline.control.state import State
 from tieline.model.errors import EngineUnavailable, StoreUnavailable, TielineError
 from tieline.scheduling.policy import Decision
-from tieline.service.roster import Cycle
+from tieline.service.live.roster import Cycle
 from tieline.service.views import PoolView, Present
 
 #: Upper ends of the classes of times [s].

@@ -8,8 +8,8 @@ from typing import Final
 
 from tieline.model.errors import InputError
 from tieline.service import answers
-from tieline.service.access import LOCAL, Role
-from tieline.service.tokens import Tokens, Wanted
+from tieline.service.access.rules import LOCAL, Role
+from tieline.service.access.tokens import Tokens, Wanted
 from tieline.store import open_store, without_secret
 from tieline.wire import schemas
 from tieline.wire.schemas import DEFAULT_LIFE_S

@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tieline.files.access import Limits
 from tieline.model.errors import TielineError
-from tieline.service.access import CALLER, Identity
+from tieline.service.access.rules import CALLER, Identity
+from tieline.service.api.limits import Buckets
 from tieline.service.errors import BODY_SIZE, HOST, MEDIA_TYPE, ORIGIN, RATE, Refused, answer_to
-from tieline.service.limits import Buckets
 
 #: Larger bodies are refused [bytes]: some ten thousand jobs.
 MAX_BODY_BYTES: Final = 4 * 2**20

@@ -6,11 +6,11 @@ from fastapi import Depends, Query, Response
 
 from tieline.model.errors import StoreUnavailable
 from tieline.service import answers
-from tieline.service.access import PUBLIC, Allowed, Anyone, Operator, Reviewer, Role
-from tieline.service.bodies import Body, message
+from tieline.service.access.rules import PUBLIC, Allowed, Anyone, Operator, Reviewer, Role
+from tieline.service.api.bodies import Body, message
+from tieline.service.api.routing import BODY, CHANGE, JOB, PARAMETERS, Routes
 from tieline.service.control_plane import ControlPlane
 from tieline.service.metrics import CONTENT_TYPE, Metrics
-from tieline.service.routing import BODY, CHANGE, JOB, PARAMETERS, Routes
 from tieline.wire.schemas import (
     MAX_PAGE,
     DrainRequest,

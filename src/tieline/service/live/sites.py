@@ -19,8 +19,8 @@ from tieline.control.ports import Engine, RunOrder, RunReport
 from tieline.model.errors import EngineUnavailable, NotLeader, OrderRefused
 from tieline.model.units import format_duration
 from tieline.service.leadership import Term
-from tieline.service.line import Line
-from tieline.service.question import Pace, Question
+from tieline.service.live.line import Line
+from tieline.service.live.question import Pace, Question
 
 _LOG: Final = logging.getLogger(__name__)
 _UNHEARD: Final = "it has not answered yet"

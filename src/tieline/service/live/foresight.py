@@ -11,8 +11,8 @@ from tieline.control.state import State
 from tieline.files.fit import Offer, name_faults
 from tieline.model.job import JobKind
 from tieline.scheduling.explain import explain
-from tieline.service.roster import Scene
-from tieline.service.run_times import RunTimes
+from tieline.service.live.roster import Scene
+from tieline.service.live.run_times import RunTimes
 from tieline.service.views import Why
 from tieline.simulation.futures import Past
 from tieline.simulation.outlook import outlook

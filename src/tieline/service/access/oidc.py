@@ -17,7 +17,7 @@ import httpx
 import jwt
 
 from tieline.files.access import Issuer
-from tieline.service.access import Identity, Role
+from tieline.service.access.rules import Identity, Role
 from tieline.service.errors import BAD_TOKEN, EXPIRED_TOKEN, ISSUER, Refused
 
 _LOG: Final = logging.getLogger(__name__)

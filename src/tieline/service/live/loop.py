@@ -40,10 +40,10 @@ from tieline.control.reconcile import (
 from tieline.files.fit import Offer
 from tieline.model.errors import NotLeader, OrderRefused, StoreUnavailable
 from tieline.scheduling.policy import Policy
-from tieline.service.links import Links
-from tieline.service.roster import Cycle, Roster, Scene
-from tieline.service.run_times import RunTimes
-from tieline.service.sites import Patience, SiteLink
+from tieline.service.live.links import Links
+from tieline.service.live.roster import Cycle, Roster, Scene
+from tieline.service.live.run_times import RunTimes
+from tieline.service.live.sites import Patience, SiteLink
 from tieline.service.steady import SteadyClock
 from tieline.service.views import Health, PoolView, PriceReading, Prices, SiteView
 

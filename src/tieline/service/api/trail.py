@@ -9,7 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tieline.service.access import CALLER
+from tieline.service.access.rules import CALLER
 from tieline.service.logs import REQUEST
 from tieline.service.metrics import Metrics
 

@@ -7,10 +7,10 @@ from fastapi import Header, Query, Response
 from tieline.files.job import JobFields, JobListFields
 from tieline.model.errors import EngineUnavailable
 from tieline.service import answers
-from tieline.service.access import Anyone, Identity, Role, Worker, demand_own, own
-from tieline.service.bodies import Body, submission
+from tieline.service.access.rules import Anyone, Identity, Role, Worker, demand_own, own
+from tieline.service.api.bodies import Body, submission
+from tieline.service.api.routing import BODY, CHANGE, CONFLICT, JOB, PARAMETERS, Routes
 from tieline.service.control_plane import ControlPlane
-from tieline.service.routing import BODY, CHANGE, CONFLICT, JOB, PARAMETERS, Routes
 from tieline.wire.schemas import (
     KEY_HEADER,
     MAX_JOBS,

@@ -23,7 +23,7 @@ from tieline.model.errors import TielineError
 from tieline.model.job import JobKind, JobSpec
 from tieline.model.network import Pool
 from tieline.scheduling.policy import Decision, Policy
-from tieline.service.run_times import RunTimes
+from tieline.service.live.run_times import RunTimes
 from tieline.service.views import PoolView, PriceReading
 
 #: `control.run_cycle`, or what records its calls.

@@ -11,22 +11,22 @@ from pydantic.json_schema import models_json_schema
 
 from tieline import __version__
 from tieline.files.access import AccessRules
-from tieline.service.access import Allowed, Identity, Public, Role
-from tieline.service.api_jobs import REFERENCE, SUBMISSION, add_job_routes
-from tieline.service.api_network import (
+from tieline.service.access.callers import Callers
+from tieline.service.access.rules import Allowed, Identity, Public, Role
+from tieline.service.api.guard import Guard
+from tieline.service.api.jobs import REFERENCE, SUBMISSION, add_job_routes
+from tieline.service.api.network import (
     add_metrics,
     add_network_routes,
     add_site_routes,
     add_state_routes,
 )
-from tieline.service.api_tokens import add_token_routes
-from tieline.service.callers import Callers
+from tieline.service.api.routing import Routes, Workers
+from tieline.service.api.tokens import add_token_routes
+from tieline.service.api.trail import Trail
 from tieline.service.control_plane import ControlPlane
 from tieline.service.errors import add_handlers
-from tieline.service.guard import Guard
 from tieline.service.metrics import Metrics
-from tieline.service.routing import Routes, Workers
-from tieline.service.trail import Trail
 
 _VERSION: Final = "/v1"
 _SUMMARY: Final = "Joins compute centres with different accelerators into one network."

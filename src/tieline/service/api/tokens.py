@@ -6,10 +6,10 @@ from typing import Annotated, Final
 from fastapi import Query
 
 from tieline.service import answers
-from tieline.service.access import Operator, Role
-from tieline.service.bodies import Body, message
-from tieline.service.routing import BODY, CHANGE, CONFLICT, JOB, PARAMETERS, Routes
-from tieline.service.tokens import Tokens, Wanted
+from tieline.service.access.rules import Operator, Role
+from tieline.service.access.tokens import Tokens, Wanted
+from tieline.service.api.bodies import Body, message
+from tieline.service.api.routing import BODY, CHANGE, CONFLICT, JOB, PARAMETERS, Routes
 from tieline.wire.schemas import MAX_PAGE, NewToken, Token, TokenRequest
 from tieline.wire.schemas import Tokens as TokenPage
 

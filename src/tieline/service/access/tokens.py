@@ -17,7 +17,7 @@ from tieline.control.governance import Token
 from tieline.control.ports import Clock, Store
 from tieline.model.errors import InputError
 from tieline.model.units import format_duration
-from tieline.service.access import Identity, Role
+from tieline.service.access.rules import Identity, Role
 from tieline.service.errors import BAD_TOKEN, EXPIRED_TOKEN, REVOKED_TOKEN, Refused
 from tieline.wire.schemas import DEFAULT_LIFE_S, LONGEST_LIFE_S
 

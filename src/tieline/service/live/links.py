@@ -9,8 +9,8 @@ from tieline.control.ports import Engine, Store
 from tieline.model.errors import NotFoundError
 from tieline.model.network import Network
 from tieline.service.leadership import Term
-from tieline.service.sites import Patience, SiteLink
-from tieline.service.strays import Strays
+from tieline.service.live.sites import Patience, SiteLink
+from tieline.service.live.strays import Strays
 from tieline.service.views import SiteView
 
 

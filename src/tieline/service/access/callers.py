@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from tieline.files.access import AccessRules
-from tieline.service.access import LOCAL, Identity
+from tieline.service.access.oidc import Oidc
+from tieline.service.access.rules import LOCAL, Identity
+from tieline.service.access.tokens import Tokens
 from tieline.service.errors import BAD_TOKEN, Refused
-from tieline.service.oidc import Oidc
-from tieline.service.tokens import Tokens
 
 #: So long a caller that was known is known without asking again [s]: a token that another process
 #: revokes counts for this long at most. Nobody is kept as unknown.
