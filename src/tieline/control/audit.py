@@ -106,12 +106,12 @@ class LogAudit:
 
     def _occupy(self, line: StoredEvent) -> Iterator[Finding]:
         if line.event == "placed":
-            pool = str(line.data.get("pool"))
-            count = line.data.get("count")
-            size = count if isinstance(count, int) else self._size(line.job_id)
             self._release(line.job_id)
-            self._held[line.job_id] = (pool, size)
+            pool = str(line.data.get("pool"))
             if pool in self._capacity:
+                count = line.data.get("count")
+                size = count if isinstance(count, int) else self._size(line.job_id)
+                self._held[line.job_id] = (pool, size)
                 self._used[pool] += size
                 if self._used[pool] > self._capacity[pool]:
                     yield Finding(
@@ -123,8 +123,8 @@ class LogAudit:
             self._release(line.job_id)
 
     def _release(self, job_id: str) -> None:
-        pool, size = self._held.pop(job_id, ("", 0))
-        if pool in self._used:
+        if job_id in self._held:
+            pool, size = self._held.pop(job_id)
             self._used[pool] -= size
 
     def _govern(self, line: StoredEvent) -> Iterator[Finding]:

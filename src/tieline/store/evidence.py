@@ -12,7 +12,7 @@ from tieline.control.audit import KeptJob, Registers
 from tieline.control.ports import StoredEvent
 from tieline.model.errors import InputError
 from tieline.store.address import existing
-from tieline.store.records import job_seq
+from tieline.store.records import job_seq, spec_from_json
 from tieline.store.rows import RECORD, event, job_record
 from tieline.store.schema import DRAINS, EVENTS, JOBS, LEADER, TOKENS
 from tieline.store.upgrade import demand_current
@@ -25,6 +25,7 @@ _JOBS: Final = 1000
 _LOG: Final = (
     select(EVENTS).where(EVENTS.c.seq > bindparam("after")).order_by(EVENTS.c.seq).limit(_LINES)
 )
+_SPEC: Final = select(JOBS.c.spec).where(JOBS.c.seq == bindparam("this"))
 _SOME_JOBS: Final = select(*RECORD, JOBS.c.cancel_requested).where(
     JOBS.c.seq > bindparam("after"), JOBS.c.seq <= bindparam("to")
 )
@@ -64,9 +65,8 @@ class Evidence:
 
     def size(self, job_id: str) -> int:
         """Give how many accelerators a job asks for; 0 for one that is not there."""
-        query = select(*RECORD).where(JOBS.c.seq == job_seq(job_id))
-        row = self._connection.execute(query).first()
-        return 0 if row is None else job_record(row).spec.count
+        spec = self._connection.execute(_SPEC, {"this": job_seq(job_id)}).scalar()
+        return 0 if spec is None else spec_from_json(spec).count
 
     def registers(self) -> Registers:
         """Give what the other tables have."""
