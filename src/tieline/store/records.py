@@ -10,6 +10,9 @@ from tieline.model.job import JobSpec
 from tieline.model.workload import Workload
 
 _ID: Final = "job-{:06d}"
+_NAMES: Final = {
+    kind: frozenset(field.name for field in fields(kind)) for kind in (JobSpec, Workload)
+}
 
 
 def job_id(seq: int) -> str:
@@ -70,4 +73,5 @@ def spec_from_json(text: str) -> JobSpec:
 
 
 def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    return {field.name: data[field.name] for field in fields(kind) if field.name in data}
+    names = _NAMES[kind]
+    return {name: value for name, value in data.items() if name in names}
