@@ -1,18 +1,24 @@
 """Sites that come and go, that shrink, that are drained, and that return with old runs."""
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from unittest.mock import patch
 
 import pytest
+from click.testing import CliRunner
 
+from front import listening
 from loop_bench import EAST, Bench, job, network
+from tieline.cli.main import cli
 from tieline.control.lifecycle import Status
 from tieline.control.ports import RunPhase, RunReport
 from tieline.model.errors import EngineUnavailable, NotFoundError
 from tieline.model.job import JobSpec
+from tieline.service.api.app import create_app
 from tieline.service.live.sites import Patience
 from tieline.service.views import PoolView, SiteView
 from tieline.store import open_store
@@ -51,6 +57,17 @@ def silence(bench: Bench, for_s: float) -> None:
     """Let the first site be away for so long."""
     bench.east.down = "no route"
     bench.tick(int(for_s / 5.0), step_s=5.0)
+
+
+def flap(bench: Bench) -> None:
+    """Let the first site come and go until it is in quarantine."""
+    bench.until(lambda: east(bench).state == "open")
+    for _ in range(3):
+        bench.east.down = "no route"
+        bench.until(lambda: east(bench).state == "closed")
+        bench.east.down = ""
+        bench.until(lambda: east(bench).state != "closed")
+    assert east(bench).state == "quarantined"
 
 
 # ------------------------------------------------------------------------- capacity
@@ -162,12 +179,7 @@ def test_only_a_site_of_the_network_is_drained(bench: Bench) -> None:
 def test_a_site_that_comes_and_goes_is_quarantined(bench: Bench) -> None:
     """After its third failure of late it answers in vain for a minute, but its reports count."""
     (one,) = bench.running(job())
-    for _ in range(3):
-        bench.east.down = "no route"
-        bench.until(lambda: east(bench).state == "closed")
-        bench.east.down = ""
-        bench.until(lambda: east(bench).state != "closed")
-    assert east(bench).state == "quarantined"
+    flap(bench)
     assert "it comes and goes (last: no route): no new work for another" in east(bench).problem
     (waits,) = bench.submit(job())
     bench.east.set(f"{one}.1", RunPhase.SUCCEEDED)
@@ -187,16 +199,25 @@ def test_an_operator_ends_a_quarantine(bench: Bench) -> None:
         assert east(bench).state == "closed"
         bench.east.down = ""
         bench.until(lambda: east(bench).state == "open")
-    for _ in range(3):
-        bench.east.down = "no route"
-        bench.until(lambda: east(bench).state == "closed")
-        bench.east.down = ""
-        bench.until(lambda: east(bench).state != "closed")
-    assert east(bench).state == "quarantined"
+    flap(bench)
     bench.plane.resume("east-1", by="ada")
     bench.tick()
     assert (east(bench).state, east(bench).problem) == ("open", "")
     bench.running(job())
+
+
+def test_the_command_waits_until_a_quarantine_is_lifted(bench: Bench) -> None:
+    """`tieline site resume` says that the site is open, although the loop comes to it later."""
+    flap(bench)
+    with listening(create_app(bench.plane)) as (host, port), ThreadPoolExecutor(1) as thread:
+        words = ["site", "resume", "east-1", "--url", f"http://{host}:{port}"]
+        command = thread.submit(CliRunner().invoke, cli, words)
+        while not bench.store.news(0).resumed:
+            time.sleep(0.01)
+        assert east(bench).state == "quarantined"
+        bench.tick()
+        done = command.result(10)
+    assert (done.exit_code, done.output) == (0, "east-1 is open; nothing runs there\n")
 
 
 def test_a_site_that_does_not_answer_is_asked_less_and_less_often(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from tieline.model.job import JobSpec
 from tieline.model.workload import Workload
 
 _ID: Final = "job-{:06d}"
-_NAMES: Final = {
+_NAMES: Final[Mapping[type, frozenset[str]]] = {
     kind: frozenset(field.name for field in fields(kind)) for kind in (JobSpec, Workload)
 }
 
