@@ -58,10 +58,11 @@ pip_install() {
 environment() {
     local base
     base=$(usable_python)
-    say "building $venv on $base from requirements.lock (a minute or two, once)"
+    say "building $venv on $base from requirements.lock (about a minute, once)"
     rm -rf "$venv"
     "$base" -m venv "$venv" || fail "$base could not make a virtual environment in $PWD/$venv"
-    pip_install --require-hashes --only-binary :all: -r requirements.lock ||
+    # Most of what is installed is never imported: compiling all of it took a third of the time.
+    pip_install --no-compile --require-hashes --only-binary :all: -r requirements.lock ||
         fail "the packages of requirements.lock could not be installed; see the lines above"
 }
 
