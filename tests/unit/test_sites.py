@@ -16,7 +16,7 @@ from loop_bench import EAST, Bench, job, network
 from tieline.cli.main import cli
 from tieline.control.lifecycle import Status
 from tieline.control.ports import RunPhase, RunReport
-from tieline.model.errors import EngineUnavailable, NotFoundError
+from tieline.model.errors import EngineUnavailable, NotFoundError, StoreUnavailable
 from tieline.model.job import JobSpec
 from tieline.service.api.app import create_app
 from tieline.service.live.sites import Patience
@@ -204,6 +204,16 @@ def test_an_operator_ends_a_quarantine(bench: Bench) -> None:
     bench.tick()
     assert (east(bench).state, east(bench).problem) == ("open", "")
     bench.running(job())
+
+
+def test_a_quarantine_ended_while_ticks_fail_is_ended(bench: Bench) -> None:
+    """What an operator ordered since the last good tick counts for a loop that starts anew."""
+    flap(bench)
+    with patch.object(bench.store, "news", side_effect=StoreUnavailable("away")):
+        bench.loop._step()  # noqa: SLF001 - what the thread does
+    bench.plane.resume("east-1")
+    bench.tick()
+    assert east(bench).state == "open"
 
 
 def test_the_command_waits_until_a_quarantine_is_lifted(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import wait
 from typing import Final
 
 from tieline.control.governance import Drain
-from tieline.control.ports import Engine, Store
+from tieline.control.ports import Engine, News, Store
 from tieline.model.errors import NotFoundError
 from tieline.model.network import Network
 from tieline.service.leadership import Term
@@ -57,10 +57,10 @@ class Links:
             if link.fresh and link.id in self._unproven:
                 self._prove(link)
 
-    def heed(self, drained: Mapping[str, Drain], resumed: Iterable[str] = ()) -> None:
+    def heed(self, news: News) -> None:
         """Follow operators: sites that are closed now, and those opened since the last time."""
-        self.drained = drained
-        for link in filter(None, map(self._links.get, resumed)):
+        self.drained = news.drained
+        for link in filter(None, map(self._links.get, news.resumed)):
             link.vouch()
 
     def end_strays(self, link: SiteLink, held: set[str], now: float) -> None:

@@ -197,15 +197,15 @@ class Loop:
         roster = Roster(self._offer, self._policy, self._cycle, self._run_times)
         position, records = self._store.open_jobs()
         roster.admit(records)
+        self._links.heed(self._store.news(position if self._ticked_at is None else self._position))
         self._roster, self._position, self._in_doubt = roster, position, False
-        self._links.heed(self._store.drained())
         self._cancel(self._store.pending_cancels(), now)
         _LOG.info("event=started-anew open_jobs=%d position=%d", len(records), position)
 
     def _load(self, now: float) -> None:
         news = self._store.news(self._position)
         self._roster.admit(news.submitted)
-        self._links.heed(news.drained, news.resumed)
+        self._links.heed(news)
         self._cancel(news.cancel, now)
         self._position = news.position
 
