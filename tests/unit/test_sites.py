@@ -191,6 +191,12 @@ def test_a_site_that_comes_and_goes_is_quarantined(bench: Bench) -> None:
 
 def test_an_operator_ends_a_quarantine(bench: Bench) -> None:
     """A site that an operator opens takes work at once; one that is away, when it answers."""
+    bench.east.answers.clear()
+    bench.plane.resume("east-1")
+    bench.tick()
+    assert (east(bench).state, east(bench).problem) == ("closed", "it has not answered yet")
+    bench.east.answers.set()
+    bench.until(lambda: east(bench).state == "open")
     for _ in range(3):
         bench.east.down = "no route"
         bench.until(lambda: east(bench).state == "closed")

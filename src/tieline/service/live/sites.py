@@ -182,6 +182,8 @@ class SiteLink:
 
     def vouch(self) -> None:
         """Forget that it came and went: an operator says that it is well."""
+        if self._standing.mode is Mode.QUARANTINED:
+            self._set_problem(self.barred)
         self._standing = vouched(self._standing)
 
     def owe(self, tokens: Iterable[str]) -> None:
@@ -244,19 +246,21 @@ class SiteLink:
     def _judge(self, now: float) -> None:
         """Find out whether it may be given new work."""
         trouble = self._look.problem or self._capacity.problem
-        caution = self._patience.caution
+        standing, caution = self._standing, self._patience.caution
         if trouble:
             self._last_trouble = trouble
-            self._standing = failed(self._standing, now, caution)
+            standing = failed(standing, now, caution)
         elif self._look.answer is None or self._capacity.answer is None:
             trouble = _UNHEARD
         else:
-            self._standing = answered(self._standing, now, caution)
-        if not trouble and self._standing.mode is Mode.QUARANTINED:
-            rest = format_duration(max(1.0, self._standing.until - now))
+            standing = answered(standing, now, caution)
+        if not trouble and standing.mode is Mode.QUARANTINED:
+            rest = format_duration(max(1.0, standing.until - now))
             last = self._last_trouble
             trouble = f"it comes and goes (last: {last}): no new work for another {rest}"
+        # In this order: whoever looks in between is not told that one that opens is closed.
         self._set_problem(self.barred or trouble)
+        self._standing = standing
 
     def _tell(
         self,
