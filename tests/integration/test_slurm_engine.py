@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Final
+from unittest.mock import patch
 
 import pytest
 
@@ -23,8 +24,9 @@ from engine_bench import (
     slurm_site,
 )
 from tieline.control.ports import RunOrder, RunPhase
-from tieline.engines.slurm import FoundPool, SlurmEngine, discover
+from tieline.engines.slurm import FoundPool, SlurmEngine, discover, watch
 from tieline.engines.slurm.batch import mark
+from tieline.engines.slurm.runs import Run
 from tieline.engines.wrapper.rundir import ENDED_PHASES
 from tieline.model.errors import EngineUnavailable, OrderRefused
 from tieline.model.network import Pool, Site
@@ -287,6 +289,23 @@ def test_requeued_ghosts_are_taken_out_of_the_queue(field: Field, engine: SlurmE
         return field.rows("job.1") in (["CANCELLED"], ["COMPLETED"])
 
     field.bench.eventually(gone)
+
+
+def test_ghosts_are_asked_about_until_slurm_answers(
+    engine: SlurmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that Slurm could not be asked about when it had ended is asked about again."""
+    monkeypatch.setattr(watch, "_GHOST_S", 0.0)
+    monkeypatch.setattr(watch, "_QUIET_S", 0.0)
+    memory, slurm = engine._memory, engine._slurm  # noqa: SLF001 - what it remembers
+    run = Run("job.7", next(iter(engine._links)), job=1_000_000)  # noqa: SLF001
+    memory.look_again(run)
+    with patch.object(slurm, "rows", side_effect=EngineUnavailable("away")):
+        engine.observe()
+    assert memory.ghosts(9) == [run]
+    memory.look_again(run)
+    engine.observe()
+    assert memory.ghosts(9) == []
 
 
 def test_capacity_without_drained_nodes(field: Field, engine: SlurmEngine) -> None:

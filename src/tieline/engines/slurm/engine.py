@@ -122,7 +122,7 @@ class SlurmEngine:
             if run.settled or (verdict.conclude and report.phase in ENDED_PHASES):
                 self._memory.end(run, report)
         for run in ghosts:
-            self._end_ghost(run, rows.get(run.token, ()))
+            self._end_ghost(run, rows.get(run.token))
         # Only now: as long as nothing comes of looking, the site's lease runs out.
         self._heard = heard
         return {**{token: report for token, (_, report) in self._memory.ended.items()}, **reports}
@@ -271,16 +271,16 @@ class SlurmEngine:
         except EngineUnavailable as error:
             self._memory.leave_alone(str(error))
 
-    def _end_ghost(self, run: Run, rows: Sequence[Row]) -> None:
-        """End what Slurm takes for a job of a run that has ended.
+    def _end_ghost(self, run: Run, rows: Sequence[Row] | None) -> None:
+        """End what Slurm takes for a job of a run that has ended; None: it has not said.
 
         It may have put the job back into its queue, or have missed its end while it was down:
         then it would hold the accelerators for a long time.
         """
-        live = [row for row in rows if row.live and row.state != "COMPLETING"]
+        live = [row for row in rows or () if row.live and row.state != "COMPLETING"]
         for row in live:
             self._end(run.user, run.token, row.id)
-        if live:
+        if live or rows is None:
             self._memory.look_again(run)
 
     def _sample(
