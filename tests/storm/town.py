@@ -303,17 +303,30 @@ class Town:
     # ------------------------------------------------------------------------ peace
 
     def troubles(self) -> list[str]:
-        """Give what a control plane says of the sites, for whoever has to find out."""
-        for plane in self.planes.values():
+        """Give what control planes and clusters say, for whoever has to find out."""
+        found = []
+        for name, plane in self.planes.items():
             with suppress(TielineError), Client(plane.url, timeout_s=4.0) as client:
-                return [f"{one.id}: {one.state}, {one.problem}" for one in client.sites().sites]
-        return ["no control plane answers"]
+                sites = client.sites().sites
+                found += [f"{name}: {one.id}: {one.state}, {one.problem}" for one in sites]
+        for name, cluster in self.clusters.items():
+            with suppress(OSError, subprocess.SubprocessError):
+                queue = cluster.run("squeue", "-h", "-o", "%i %j %T %r %M %N").stdout
+                found.append(f"{name}: {cluster.states()}\n{queue}")
+        return found
 
     def wait_for_ends(self, timeout_s: float) -> list[JobRecord]:
-        """Wait until every job has ended, as its operators mend what only they can; give all."""
+        """Wait until every job has ended, as its operators mend what only they can; give all.
+
+        After half of the time they start the control planes anew, and note what they saw.
+        """
         give_up = time.monotonic() + timeout_s
+        relieved = False
         while True:
             self.supervise()
+            if not relieved and time.monotonic() > give_up - timeout_s / 2:
+                relieved = True
+                self._relieve()
             with suppress(TielineError), self.store() as store:
                 jobs = store.jobs(limit=100_000)
                 if all(job.status.ended for job in jobs) or time.monotonic() > give_up:
@@ -323,6 +336,12 @@ class Town:
                     cluster.resume_nodes()
             self._vouch()
             time.sleep(1.0)
+
+    def _relieve(self) -> None:
+        print("started anew, after", *self.troubles(), sep="\n")  # noqa: T201 - shown with -rP
+        for plane in self.planes.values():
+            plane.stop()
+            plane.start()
 
     def _vouch(self) -> None:
         """Open the sites that came and went, instead of waiting for up to a quarter of an hour."""
