@@ -32,6 +32,9 @@ from tieline.control.ports import RunOrder
 from tieline.engines.local import LocalEngine
 from tieline.model.network import Pool, Site
 
+# As in a terminal, also where the tests run in the background and these are ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 site = Site("s", "r", (Pool("s/p", "s", "nvidia-h20", nodes=2, accelerators_per_node=4),))
 folder = Path({!r})
 engine = LocalEngine(site, folder / "site", workdir=folder, grace_s=0.3, slot_wait_s=20)

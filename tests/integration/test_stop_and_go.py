@@ -143,7 +143,7 @@ def test_a_long_job_makes_way_and_goes_on_where_it_was(
     client = centre.killed(client, kill=kill)
     waits = client.job(long.id)
     assert (waits.status, waits.stops, waits.pool) == (Status.QUEUED, 1, None)
-    assert client.log(long.id).endswith(b"attempt 1 from 0\n")
+    assert b"attempt 1 from 0\n" in client.log(long.id)  # a shell may say "Terminated" after it
     saved = centre.number("saved")
     assert saved > 3
     centre.let("may-go")
