@@ -13,11 +13,11 @@ demo: setup ## Join three centres on this machine and run real jobs on them
 	@$(BIN)/tieline demo
 
 # Lint goes first: it is quick, and the last line is then the summary of the tests. Meanwhile the
-# servers that tests need are installed, where that may be done. Three at once on two cores: many
+# servers that tests need are installed, where that may be done. Four at once on two cores: many
 # tests wait for jobs and servers.
 test: ## Run the checks and every test
 	@$(MAKE) --no-print-directory -j 2 lint servers
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 4 --dist worksteal
 
 lint: setup ## Check style, types, layers and dependencies
 	$(BIN)/ruff check
