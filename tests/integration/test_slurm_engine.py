@@ -291,15 +291,20 @@ def test_requeued_ghosts_are_taken_out_of_the_queue(field: Field, engine: SlurmE
     field.bench.eventually(gone)
 
 
+@pytest.mark.parametrize("number", [1_000_000, None], ids=["known", "lost"])
 def test_ghosts_are_asked_about_until_slurm_answers(
-    engine: SlurmEngine, monkeypatch: pytest.MonkeyPatch
+    engine: SlurmEngine, monkeypatch: pytest.MonkeyPatch, number: int | None
 ) -> None:
-    """A run that Slurm could not be asked about when it had ended is asked about again."""
+    """A run that Slurm could not be asked about when it had ended is asked about again.
+
+    So is one whose number at Slurm a crash has lost, but none that Slurm was never asked for.
+    """
     monkeypatch.setattr(watch, "_GHOST_S", 0.0)
     monkeypatch.setattr(watch, "_QUIET_S", 0.0)
     memory, slurm = engine._memory, engine._slurm  # noqa: SLF001 - what it remembers
-    run = Run("job.7", next(iter(engine._links)), job=1_000_000)  # noqa: SLF001
+    run = Run("job.7", next(iter(engine._links)), job=number)  # noqa: SLF001
     memory.look_again(run)
+    memory.look_again(replace(run, asked=False))
     with patch.object(slurm, "rows", side_effect=EngineUnavailable("away")):
         engine.observe()
     assert memory.ghosts(9) == [run]

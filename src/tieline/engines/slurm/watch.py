@@ -115,7 +115,7 @@ class Memory:
         found: list[Run] = []
         while self._ghosts and self._ghosts[0][0] <= time.monotonic() and len(found) < most:
             run = self._ghosts.popleft()[1]
-            if run.job is not None:
+            if run.asked:
                 found.append(run)
         return found
 
