@@ -150,21 +150,38 @@ def test_attempts_that_overlap_are_found(tmp_path: Path) -> None:
 
 
 def test_a_pool_that_holds_too_much_is_found(tmp_path: Path) -> None:
-    """A placement on a pool without room for it is found; what has left makes room."""
+    """A placement on a pool without room for it is found; other pools are not looked at."""
     url = f"sqlite:///{tmp_path}/store.db"
     with closing(open_store(url)) as store:
-        jobs = store.add_jobs([SPEC] * 5, now=1.0)
-        first = step(store, jobs[0], Event.PLACED)
+        jobs = store.add_jobs([SPEC] * 4, now=1.0)
+        step(store, jobs[0], Event.PLACED)
         step(store, jobs[1], Event.PLACED, count=8)
-        step(store, first, Event.SUCCEEDED, exit_code=0)
-        step(store, jobs[2], Event.PLACED)
         assert findings(url) == []
-        step(store, jobs[3], Event.PLACED, count=4)
-        step(store, jobs[4], Event.PLACED, pool="unknown/pool", count=99)
+        step(store, jobs[2], Event.PLACED, count=4)
+        step(store, jobs[3], Event.PLACED, pool="unknown/pool", count=99)
     assert findings(url, None) == []
     assert findings(url) == [
-        "job-000004: placed on here/h200 (line 10), which then holds 20 of 16 accelerators"
+        "job-000003: placed on here/h200 (line 7), which then holds 20 of 16 accelerators"
     ]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(Event.SUCCEEDED, Event.FAILED, Event.STOPPED),
+        *(Event.REFUSED, Event.FENCED, Event.EVICTED),
+    ],
+)
+def test_an_attempt_that_is_over_makes_room(tmp_path: Path, event: Event) -> None:
+    """However an attempt ends, what it held is free for others from that line on."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    with closing(open_store(url)) as store:
+        jobs = store.add_jobs([replace(SPEC, idempotent=True)] * 3, now=1.0)
+        first = step(store, jobs[0], Event.PLACED)
+        step(store, jobs[1], Event.PLACED)
+        step(store, first, event)
+        step(store, jobs[2], Event.PLACED)
+    assert findings(url) == []
 
 
 def test_a_store_in_use_has_no_findings(url: str) -> None:

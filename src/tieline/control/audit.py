@@ -14,7 +14,7 @@ from typing import Final
 
 from tieline.control.chain import Break, Head, follows
 from tieline.control.changes import change_told, changed
-from tieline.control.lifecycle import Event, Status
+from tieline.control.lifecycle import TRANSITIONS, Event, Status
 from tieline.control.ports import JobRecord, StoredEvent
 from tieline.model.errors import ConflictError
 
@@ -27,7 +27,8 @@ _CANCEL_REQUESTED: Final = "cancel-requested"
 #: Events with which an attempt is over and its accelerators are free.
 _LEAVES: Final = frozenset(
     event.name.lower()
-    for event in (Event.SUCCEEDED, Event.FAILED, Event.STOPPED, Event.REFUSED, Event.FENCED)
+    for (before, event), after in TRANSITIONS.items()
+    if before.holds_accelerators and not after.holds_accelerators
 )
 _OF_JOBS: Final = {_SUBMITTED, _CANCEL_REQUESTED, *(event.name.lower() for event in Event)}
 
