@@ -10,20 +10,22 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import wait
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loop_bench import network
 from tieline.control.lifecycle import Status
-from tieline.control.ports import RunOrder, RunPhase, RunReport, Store
+from tieline.control.ports import RunOrder, RunPhase, RunReport
 from tieline.files.fit import Offer
 from tieline.model.errors import EngineUnavailable, NotLeader
 from tieline.model.job import JobSpec
 from tieline.model.workload import Workload
 from tieline.scheduling.registry import policy_named
+from tieline.service.audit import audit
 from tieline.service.leadership import Term
 from tieline.service.live.links import Links
 from tieline.service.live.loop import Loop, LoopSettings
@@ -224,10 +226,11 @@ class Speaker:
 class Town:
     """A store, a leader and those that were it, over the world."""
 
-    def __init__(self, world: World, store: Store) -> None:
-        """Begin with a leader."""
+    def __init__(self, world: World, url: str) -> None:
+        """Begin with a leader, and a new store."""
         self.world = world
-        self.store = store
+        self.url = url
+        self.store = open_store(url)
         self.past: list[Loop] = []
         self.begin()
 
@@ -272,21 +275,20 @@ class Town:
             self.world.may_be_twice.add(record.id)
 
     def close(self) -> None:
-        """End all loops."""
+        """End all loops, and close the store."""
         for loop in (*self.past, self.loop):
             loop.close()
+        self.store.close()
 
 
 @contextmanager
 def town(seed: int) -> Iterator[Town]:
     """Give a town, closed afterwards."""
-    store = open_store("sqlite://")
-    made = Town(World(seed), store)
-    try:
-        yield made
-    finally:
-        made.close()
-        store.close()
+    with (
+        TemporaryDirectory() as folder,
+        closing(Town(World(seed), f"sqlite:///{folder}/db")) as it,
+    ):
+        yield it
 
 
 @dataclass(frozen=True)
@@ -362,7 +364,10 @@ def befall(what: str, world: World, place: Place, leader: Speaker) -> None:
 @settings(max_examples=40)
 @given(st.integers(0, 2**32), st.sampled_from(PLOTS))
 def test_no_job_is_alive_twice_and_every_job_ends(seed: int, plot: Plot) -> None:
-    """No token starts twice, no job runs beside itself unless it may, and in peace all end."""
+    """No token starts twice, no job runs beside itself unless it may, and in peace all end.
+
+    The audit of the store finds nothing.
+    """
     with town(seed) as it:
         rng, it.world.starts = it.world.rng, plot.starts
         for _ in range(rng.randint(20, 80)):
@@ -386,3 +391,4 @@ def test_no_job_is_alive_twice_and_every_job_ends(seed: int, plot: Plot) -> None
         assert left == []
         done = {job.id for job in it.store.jobs(limit=100, status=[Status.SUCCEEDED])}
         assert done <= {token.rpartition(".")[0] for token in it.world.started}
+        assert audit(it.url, NETWORK)[1] == []
