@@ -9,11 +9,11 @@ import click
 
 from tieline.cli.screen import event_text, span
 from tieline.client import Client, Sighting
-from tieline.control.lifecycle import Status
+from tieline.control.lifecycle import ENDS_ATTEMPT, Status
 from tieline.wire.schemas import Job
 
 #: Events with which a run ends, and its last line with it.
-_ENDS: Final = {"succeeded", "failed", "stopped", "fenced", "evicted"}
+_ENDS: Final = {event.name.lower() for event in ENDS_ATTEMPT}
 #: The exit code of a command that Ctrl-C ended.
 _INTERRUPTED: Final = 130
 

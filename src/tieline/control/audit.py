@@ -14,7 +14,7 @@ from typing import Final
 
 from tieline.control.chain import Break, Head, follows
 from tieline.control.changes import change_told, changed
-from tieline.control.lifecycle import TRANSITIONS, Event, Status
+from tieline.control.lifecycle import ENDS_ATTEMPT, Event, Status
 from tieline.control.ports import JobRecord, StoredEvent
 from tieline.model.errors import ConflictError
 
@@ -24,12 +24,7 @@ SKEW_S: Final = 2.0
 
 _SUBMITTED: Final = "submitted"
 _CANCEL_REQUESTED: Final = "cancel-requested"
-#: Events with which an attempt is over and its accelerators are free.
-_LEAVES: Final = frozenset(
-    event.name.lower()
-    for (before, event), after in TRANSITIONS.items()
-    if before.holds_accelerators and not after.holds_accelerators
-)
+_LEAVES: Final = {event.name.lower() for event in ENDS_ATTEMPT}
 _OF_JOBS: Final = {_SUBMITTED, _CANCEL_REQUESTED, *(event.name.lower() for event in Event)}
 
 

@@ -134,6 +134,13 @@ TRANSITIONS: Final[Mapping[tuple[Status, Event], Status]] = {
     (_S.LOST, _E.CANCEL): _S.CANCELLED,
 }
 
+#: Events with which an attempt is over and its accelerators are free.
+ENDS_ATTEMPT: Final = frozenset(
+    event
+    for (before, event), after in TRANSITIONS.items()
+    if before.holds_accelerators and not after.holds_accelerators
+)
+
 
 def advance(status: Status, event: Event) -> Status:
     """Give the status after the event.
