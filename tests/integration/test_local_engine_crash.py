@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -76,12 +76,17 @@ def order(command: str, run: str = "job.1", count: int = 1) -> RunOrder:
     return RunOrder(run, run.partition(".")[0], "lab-a", "s/p", count, command)
 
 
-def control_plane(folder: Path, code: str) -> subprocess.Popen[str]:
-    """Start a control plane that runs the code and prints."""
-    script = PREAMBLE.format(str(folder)) + code
-    return subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+@contextmanager
+def control_plane(folder: Path, code: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a control plane that runs the code and prints; it is not left running."""
+    command = [sys.executable, "-c", PREAMBLE.format(str(folder)) + code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def keeper(folder: Path, token: str = "job.1") -> int:  # noqa: S107 - no password
