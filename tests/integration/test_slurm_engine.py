@@ -302,7 +302,7 @@ def test_ghosts_are_asked_about_until_slurm_answers(
     monkeypatch.setattr(watch, "_GHOST_S", 0.0)
     monkeypatch.setattr(watch, "_QUIET_S", 0.0)
     memory, slurm = engine._memory, engine._slurm  # noqa: SLF001 - what it remembers
-    run = Run("job.7", next(iter(engine._links)), job=number)  # noqa: SLF001
+    run = Run("job.7", USER, job=number)
     memory.look_again(run)
     memory.look_again(replace(run, asked=False))
     with patch.object(slurm, "rows", side_effect=EngineUnavailable("away")):

