@@ -275,7 +275,7 @@ class Daemon:
             with suppress(ProcessLookupError):  # it ends right now
                 os.kill(self.pid, number)
             if number == signal.SIGCONT:
-                os.kill(self._process.pid, number)  # nsenter stops and goes on with its child
+                self._process.send_signal(number)  # nsenter stops and goes on with its child
             if number == signal.SIGKILL:
                 self.wait()
 
@@ -283,7 +283,7 @@ class Daemon:
         """Wait until it has ended."""
         if self._process is not None:
             if self.runs():
-                os.kill(self._process.pid, signal.SIGCONT)
+                self._process.send_signal(signal.SIGCONT)
             self._process.wait(timeout_s)
 
     def listening(self, port: int) -> None:

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -78,19 +78,22 @@ class Server:
 
     def hang(self) -> None:
         """Let all of it stand still, with its connections open, until `go_on`."""
-        for pid in self._machine.processes():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal_all(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Let it go on after `hang`."""
         self._daemon.kill(signal.SIGCONT)
-        for pid in self._machine.processes():
-            os.kill(pid, signal.SIGCONT)
+        self._signal_all(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it in good order, sessions or not."""
         self._daemon.kill(signal.SIGINT)
         self._daemon.wait()
+
+    def _signal_all(self, number: int) -> None:
+        for pid in self._machine.processes():
+            with suppress(ProcessLookupError):  # a session that ends right now
+                os.kill(pid, number)
 
     def _answers(self) -> bool:
         """Tell whether it takes orders: it listens before it has recovered."""
